@@ -1,0 +1,25 @@
+# Compiler flags, in one place; part of both images.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+  -Werror -fno-omit-frame-pointer -fstack-protector-strong -fno-strict-aliasing)
+# -O2 like the distributions; fortify needs optimisation and does not go with the sanitizers.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g -D_FORTIFY_SOURCE=2")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
+if(DIC_SANITIZE)
+  add_compile_options(-fsanitize=${DIC_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${DIC_SANITIZE})
+  add_compile_definitions(DIC_SANITIZED=1)
+endif()
+if(DIC_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
+# Paths of the machine that builds must not reach the binaries: same source, same files.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)

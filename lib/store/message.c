@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job/job.h"
+#include "json/json_read.h"
+#include "store/job_queue.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_VERSION = 1 };
+
+static const char *const kind_words[] = {"plan", "chunk", "seal"};
+
+size_t dic_message_write(const struct dic_message *message, char out[DIC_MESSAGE_BODY_SIZE])
+{
+    int len = snprintf(out, DIC_MESSAGE_BODY_SIZE,
+                       "{\"v\":%d,\"tenant\":\"" DIC_TENANT "\",\"kind\":\"%s\",\"job\":\"%s\","
+                       "\"chunk\":%" PRIu32 "}",
+                       MESSAGE_VERSION, kind_words[message->kind], message->job_id,
+                       message->chunk);
+    return (size_t)len;
+}
+
+static enum dic_code parse_kind(struct dic_str word, enum dic_message_kind *out,
+                                struct dic_err *err)
+{
+    for (int i = 0; i <= DIC_MESSAGE_SEAL; i++) {
+        if (dic_str_is(word, kind_words[i])) {
+            *out = (enum dic_message_kind)i;
+            return DIC_OK;
+        }
+    }
+    return dic_fail_field(err, DIC_E_UNSUPPORTED, "kind", "message kind '%.20s' is not known here",
+                          word.len ? word.ptr : "");
+}
+
+static enum dic_code member(const struct dic_json *root, const char *name,
+                            const struct dic_json **out, struct dic_err *err)
+{
+    *out = dic_json_is_object(root) ? dic_json_member(root, name) : NULL;
+    if (*out == NULL) {
+        return dic_fail_field(err, DIC_E_MALFORMED, name, "message has no member '%s'", name);
+    }
+    return DIC_OK;
+}
+
+static enum dic_code check_version(const struct dic_json *root, struct dic_err *err)
+{
+    const struct dic_json *value = NULL;
+    int64_t version = 0;
+    DIC_TRY(member(root, "v", &value, err));
+    if (dic_json_get_int(value, "v", 1, INT64_MAX, &version, err) != DIC_OK) {
+        return DIC_E_MALFORMED;
+    }
+    if (version > MESSAGE_VERSION) {
+        return dic_fail_field(err, DIC_E_UNSUPPORTED, "v",
+                              "message version %" PRId64 " is newer than %d", version,
+                              MESSAGE_VERSION);
+    }
+    return DIC_OK;
+}
+
+enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    const struct dic_json *value = NULL;
+    struct dic_str text = {0};
+    DIC_TRY(dic_json_parse(body, &root, err));
+    DIC_TRY(check_version(root, err));
+    DIC_TRY(member(root, "kind", &value, err));
+    if (dic_json_get_str(value, "kind", &text, err) != DIC_OK) {
+        return DIC_E_MALFORMED;
+    }
+    DIC_TRY(parse_kind(text, &out->kind, err));
+    DIC_TRY(member(root, "job", &value, err));
+    if (dic_json_get_str(value, "job", &text, err) != DIC_OK || !dic_job_id_valid(text)) {
+        return dic_fail_field(err, DIC_E_MALFORMED, "job", "message names no valid job id");
+    }
+    memcpy(out->job_id, text.ptr, DIC_ID_LEN);
+    out->job_id[DIC_ID_LEN] = '\0';
+    int64_t chunk = 0;
+    DIC_TRY(member(root, "chunk", &value, err));
+    if (dic_json_get_int(value, "chunk", 0, UINT32_MAX, &chunk, err) != DIC_OK) {
+        return DIC_E_MALFORMED;
+    }
+    out->chunk = (uint32_t)chunk;
+    return DIC_OK;
+}

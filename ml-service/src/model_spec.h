@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.json and the labels of a model folder, checked: every failure names the file and the field.
+ * Immutable once read; any thread may use it.
+ */
+#ifndef DIC_ML_MODEL_SPEC_H
+#define DIC_ML_MODEL_SPEC_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "tensor_spec.h"
+
+#include <stdint.h>
+
+struct dic_model_spec {
+    char *folder;
+    char *name;
+    char *version;
+    char *model_path;   /* .xml or .onnx */
+    char *weights_path; /* NULL for ONNX */
+    char *input_name;
+    char *output_name;
+    char *sha256; /* of the model file named in model.json (weights where there are any), 64 hex */
+    bool logits;  /* softmax is ours to apply */
+    struct dic_tensor_spec tensor;
+    uint32_t classes;
+    struct dic_str *labels; /* classes of them */
+    char *labels_text;
+    char *summary_json; /* {"name":…,"version":…,"sha256":…}, as it stands in every result */
+};
+
+/* Verifies the sha256 of each file that model.json states. Labels: one a line, 1 to 256 bytes of
+ * UTF-8; their count must equal output.classes. */
+DIC_MUST_USE enum dic_code dic_model_spec_read(const char *folder,
+                                               struct dic_model_spec **spec_out,
+                                               struct dic_err *err);
+void dic_model_spec_destroy(struct dic_model_spec *spec); /* NULL is fine */
+
+#endif
