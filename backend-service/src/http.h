@@ -34,8 +34,8 @@ struct dic_request {
     struct dic_str path_arg; /* the {job-id} of the route, or empty */
     struct dic_str body;
     char request_id[DIC_REQUEST_ID_SIZE]; /* ours, random; also in the X-Request-Id answer header */
-    int64_t started_ns; /* monotonic, when the headers were complete */
-    int calls;          /* how often the handler was called before for this request */
+    int64_t started_ns;                   /* monotonic, when the headers were complete */
+    int calls; /* how often the handler was called before for this request */
 
     /* Percent-decoded query parameter or header, ptr NULL when absent; set by the server. A
      * parameter or single-value header that is given twice makes the server answer 400. */

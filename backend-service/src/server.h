@@ -37,11 +37,11 @@ void dic_server_stop(struct dic_server *server, uint32_t grace_ms);
 void dic_server_destroy(struct dic_server *server); /* after stop; NULL is fine */
 
 struct dic_server_counts {
-    uint64_t connections;    /* open now */
-    uint64_t requests;       /* answered, all time */
-    uint64_t by_class[6];    /* answers 1xx … 5xx at [1] … [5] */
-    uint64_t body_bytes;     /* held now */
-    uint64_t refused;        /* connections refused or cut by a limit or timeout */
+    uint64_t connections; /* open now */
+    uint64_t requests;    /* answered, all time */
+    uint64_t by_class[6]; /* answers 1xx … 5xx at [1] … [5] */
+    uint64_t body_bytes;  /* held now */
+    uint64_t refused;     /* connections refused or cut by a limit or timeout */
 };
 void dic_server_counts(const struct dic_server *server, struct dic_server_counts *out);
 

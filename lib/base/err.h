@@ -54,12 +54,12 @@ enum dic_code dic_fail_field(struct dic_err *err, enum dic_code code, const char
                              const char *fmt, ...);
 
 /* The only macro that jumps: return the code of a step that failed. */
-#define DIC_TRY(call)                                                                              \
-    do {                                                                                           \
-        enum dic_code dic_try_code_ = (call);                                                      \
-        if (dic_try_code_ != DIC_OK) {                                                             \
-            return dic_try_code_;                                                                  \
-        }                                                                                          \
+#define DIC_TRY(call)                         \
+    do {                                      \
+        enum dic_code dic_try_code_ = (call); \
+        if (dic_try_code_ != DIC_OK) {        \
+            return dic_try_code_;             \
+        }                                     \
     } while (0)
 
 /* Runs function(&variable) when the variable leaves its scope. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Heap memory. Running out aborts the process with a message: the services are crash-only, and the
- * kill tests prove that a crash loses nothing. Limits are enforced at the border, so sizes are sane.
+ * kill tests prove that a crash loses nothing. Limits are enforced at the border, so sizes are
+ * sane.
  */
 #ifndef DIC_BASE_MEM_H
 #define DIC_BASE_MEM_H

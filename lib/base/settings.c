@@ -18,8 +18,8 @@ static enum dic_code bad_value(const struct dic_setting *setting, const char *te
                        : setting->kind == DIC_SETTING_NUMBER ? "a whole number"
                                                              : "a number";
     return dic_fail_field(err, DIC_E_INVALID, setting->name,
-                          "%s='%.60s' is not %s from %" PRId64 " to %" PRId64, setting->name,
-                          shown, what, setting->min, setting->max);
+                          "%s='%.60s' is not %s from %" PRId64 " to %" PRId64, setting->name, shown,
+                          what, setting->min, setting->max);
 }
 
 static enum dic_code read_number(const struct dic_setting *setting, const char *text,
@@ -134,7 +134,7 @@ void dic_settings_help(const struct dic_setting *table, size_t count, struct dic
 {
     for (size_t i = 0; i < count; i++) {
         dic_buf_printf(out, "  %-26s %s\n%-29s(default: %s; ", table[i].name, table[i].help, "",
-                       table[i].fallback == NULL     ? "none, must be set"
+                       table[i].fallback == NULL      ? "none, must be set"
                        : table[i].fallback[0] == '\0' ? "empty"
                                                       : table[i].fallback);
         put_range(out, &table[i]);
@@ -148,7 +148,9 @@ void dic_settings_docs(const struct dic_setting *table, size_t count, struct dic
     for (size_t i = 0; i < count; i++) {
         const char *fallback = table[i].fallback;
         dic_buf_printf(out, "| `%s` | %s%s%s | ", table[i].name, fallback && *fallback ? "`" : "",
-                       fallback == NULL ? "must be set" : *fallback ? fallback : "empty",
+                       fallback == NULL ? "must be set"
+                       : *fallback      ? fallback
+                                        : "empty",
                        fallback && *fallback ? "`" : "");
         put_range(out, &table[i]);
         dic_buf_printf(out, " | %s |\n", table[i].help);

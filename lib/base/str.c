@@ -121,8 +121,8 @@ bool dic_glob_match(struct dic_str pattern, struct dic_str key)
             star = p++;
             star_key = k;
         } else if (quoted ? pattern.ptr[p + 1] == key.ptr[k]
-                          : p < pattern.len && (pattern.ptr[p] == '?' ||
-                                                pattern.ptr[p] == key.ptr[k])) {
+                          : p < pattern.len &&
+                                (pattern.ptr[p] == '?' || pattern.ptr[p] == key.ptr[k])) {
             p += quoted ? 2 : 1;
             k++;
         } else if (star != SIZE_MAX) {

@@ -26,8 +26,8 @@ struct dic_guard {
 };
 struct dic_guard dic_guard(pthread_mutex_t *mutex);
 void dic_guard_release(struct dic_guard *guard);
-#define DIC_GUARD(mutex)                                                                           \
-    DIC_CLEANUP(dic_guard_release) struct dic_guard dic_guard_ = dic_guard(mutex);                 \
+#define DIC_GUARD(mutex)                                                           \
+    DIC_CLEANUP(dic_guard_release) struct dic_guard dic_guard_ = dic_guard(mutex); \
     (void)dic_guard_
 
 #endif

@@ -82,9 +82,8 @@ bool dic_job_id_valid(struct dic_str text)
 enum dic_code dic_key_check(struct dic_str key, const char *field, struct dic_err *err)
 {
     if (key.len < 1 || key.len > DIC_MAX_KEY_BYTES) {
-        return dic_fail_field(err, DIC_E_INVALID, field,
-                              "%s has %zu bytes, a key has 1 to %d", field, key.len,
-                              DIC_MAX_KEY_BYTES);
+        return dic_fail_field(err, DIC_E_INVALID, field, "%s has %zu bytes, a key has 1 to %d",
+                              field, key.len, DIC_MAX_KEY_BYTES);
     }
     if (dic_str_find(key, '\0') != key.len) {
         return dic_fail_field(err, DIC_E_INVALID, field, "%s holds U+0000 at byte %zu", field,

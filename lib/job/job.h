@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The job model: what a client asks for, the states a job goes through, and how it is cut into
- * chunks. Plain data, no I/O. Views inside a struct point into memory that the struct's owner keeps.
+ * chunks. Plain data, no I/O. Views inside a struct point into memory that the struct's owner
+ * keeps.
  *
  * A job is cut into chunks (the unit of delivery, retry and accounting, at most
  * DIC_CHUNK_IMAGES images) and its chunks into segments of DIC_SEGMENT_CHUNKS (the unit of
- * planning). Chunk numbers run through the whole job: chunk c lies in segment c / DIC_SEGMENT_CHUNKS.
+ * planning). Chunk numbers run through the whole job: chunk c lies in segment c /
+ * DIC_SEGMENT_CHUNKS.
  */
 #ifndef DIC_JOB_JOB_H
 #define DIC_JOB_JOB_H
@@ -63,8 +65,8 @@ struct dic_job_params {
     enum dic_source_kind source;
     uint32_t top_k;
     double confidence_threshold;
-    int64_t deadline_ms;    /* wall clock; 0 when there is none */
-    int64_t max_failures;   /* -1 when there is none */
+    int64_t deadline_ms;  /* wall clock; 0 when there is none */
+    int64_t max_failures; /* -1 when there is none */
     /* The request's remaining members as canonical JSON, kept as they were checked: source fields
      * ("s3_prefix", "include", "exclude", "manifest_s3_key", "retry_of") and "tags". */
     struct dic_str spec_json;
@@ -120,8 +122,8 @@ void dic_image_line_write(struct dic_buf *out, const struct dic_image *image);
 /* Why a row is an error; words are part of the API and documented in docs/api.md. */
 enum dic_row_error {
     DIC_ROW_OK,
-    DIC_ROW_NOT_FOUND,          /* no object under that key */
-    DIC_ROW_INVALID_KEY,        /* this store cannot hold such a key */
+    DIC_ROW_NOT_FOUND,   /* no object under that key */
+    DIC_ROW_INVALID_KEY, /* this store cannot hold such a key */
     DIC_ROW_ACCESS_DENIED,
     DIC_ROW_FETCH_FAILED,       /* storage failed after all retries; may work later */
     DIC_ROW_EMPTY,              /* object of 0 bytes */
@@ -131,7 +133,7 @@ enum dic_row_error {
     DIC_ROW_DECODE_TIMEOUT,
     DIC_ROW_DECODER_CRASHED,
     DIC_ROW_INFERENCE_FAILED,
-    DIC_ROW_POISON,             /* its chunk was received DIC_MAX_RECEIVES times in vain */
+    DIC_ROW_POISON, /* its chunk was received DIC_MAX_RECEIVES times in vain */
     DIC_ROW_ERROR_COUNT,
 };
 const char *dic_row_error_word(enum dic_row_error error);

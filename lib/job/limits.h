@@ -20,7 +20,7 @@ enum {
     DIC_MAX_MANIFEST_LINE_BYTES = 8192,
     DIC_MAX_ROW_ID_BYTES = 256, /* a client's own id of an image */
 
-    DIC_CHUNK_IMAGES = 100,         /* default; DIC_MAX_CHUNK_IMAGES is the ceiling */
+    DIC_CHUNK_IMAGES = 100, /* default; DIC_MAX_CHUNK_IMAGES is the ceiling */
     DIC_MAX_CHUNK_IMAGES = 500,
     DIC_MAX_CHUNK_BYTES = 256 * 1024 * 1024,
     DIC_SEGMENT_CHUNKS = 32,
@@ -30,9 +30,9 @@ enum {
     DIC_VISIBILITY_S = 120,
     DIC_HEARTBEAT_S = 40,
     DIC_MAX_RECEIVES = 10,
-    DIC_MAX_PAGE = 1000,      /* rows of a result page, jobs of a list page: default 100 */
+    DIC_MAX_PAGE = 1000, /* rows of a result page, jobs of a list page: default 100 */
     DIC_DEFAULT_PAGE = 100,
-    DIC_MAX_WAIT_S = 50,      /* Prefer: wait=N, below a load balancer's 60 s idle timeout */
+    DIC_MAX_WAIT_S = 50, /* Prefer: wait=N, below a load balancer's 60 s idle timeout */
 
     DIC_MAX_IMAGE_BYTES = 25 * 1024 * 1024,
     DIC_MAX_IMAGE_SIDE = 16384,

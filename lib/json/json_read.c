@@ -143,8 +143,8 @@ static enum dic_code wrong_type(const struct dic_json *value, const char *field,
                           dic_json_type_name(value));
 }
 
-enum dic_code dic_json_get_str(const struct dic_json *value, const char *field,
-                               struct dic_str *out, struct dic_err *err)
+enum dic_code dic_json_get_str(const struct dic_json *value, const char *field, struct dic_str *out,
+                               struct dic_err *err)
 {
     if (!json_is_string(inner(value))) {
         return wrong_type(value, field, "a string", err);

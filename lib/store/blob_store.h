@@ -43,8 +43,7 @@ struct dic_blob_store_ops {
     /* Keys that start with prefix and are greater than `after` (empty: from the first), in order
      * of their bytes, at most limit. *more_out tells whether there are further ones. */
     enum dic_code (*list)(void *impl, struct dic_str prefix, struct dic_str after, uint32_t limit,
-                          dic_blob_visit visit, void *context, bool *more_out,
-                          struct dic_err *err);
+                          dic_blob_visit visit, void *context, bool *more_out, struct dic_err *err);
     enum dic_code (*remove)(void *impl, struct dic_str key, struct dic_err *err);
     void (*destroy)(void *impl);
 };

@@ -43,7 +43,8 @@ struct dic_new_job {
     struct dic_str idempotency_key; /* empty: none */
     struct dic_str request_hash;    /* of the whole request; compared when the key is known */
     const struct dic_segment_plan *segment; /* NULL: a worker will plan it */
-    struct dic_str keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
+    struct dic_str
+        keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
     struct dic_str retry_of; /* empty, or the parent: then at most one live child exists */
 };
 
@@ -75,7 +76,8 @@ struct dic_booking {
     struct dic_str model_json;
     const struct dic_label_count *labels; /* of this chunk's classified rows */
     size_t label_count;
-    const char *receipt; /* of the message, removed in the same transaction where possible; or NULL */
+    const char
+        *receipt; /* of the message, removed in the same transaction where possible; or NULL */
 };
 
 enum dic_book_result {
@@ -102,8 +104,8 @@ typedef enum dic_code (*dic_job_visit)(void *context, const struct dic_job *job,
                                        struct dic_err *err);
 
 struct dic_job_filter {
-    const char *status; /* as in the API, or NULL */
-    int64_t before_ms;  /* created before, or at the same time with a smaller id; */
+    const char *status;       /* as in the API, or NULL */
+    int64_t before_ms;        /* created before, or at the same time with a smaller id; */
     struct dic_str before_id; /* empty: from the newest */
     uint32_t limit;
 };
@@ -137,8 +139,7 @@ struct dic_job_store_ops {
 
     /* DIC_E_NOT_FOUND: no such job or chunk; DIC_E_CONFLICT: the job is not open any more. */
     enum dic_code (*get_chunk)(void *impl, const char *job_id, uint32_t chunk,
-                               struct dic_chunk *out, struct dic_buf *memory,
-                               struct dic_err *err);
+                               struct dic_chunk *out, struct dic_buf *memory, struct dic_err *err);
     /* First writer wins; moves the job on when this was its last chunk, or to FAILING when
      * max_failures is passed. */
     enum dic_code (*book)(void *impl, const char *job_id, const struct dic_booking *booking,

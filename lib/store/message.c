@@ -16,8 +16,7 @@ size_t dic_message_write(const struct dic_message *message, char out[DIC_MESSAGE
     int len = snprintf(out, DIC_MESSAGE_BODY_SIZE,
                        "{\"v\":%d,\"tenant\":\"" DIC_TENANT "\",\"kind\":\"%s\",\"job\":\"%s\","
                        "\"chunk\":%" PRIu32 "}",
-                       MESSAGE_VERSION, kind_words[message->kind], message->job_id,
-                       message->chunk);
+                       MESSAGE_VERSION, kind_words[message->kind], message->job_id, message->chunk);
     return (size_t)len;
 }
 

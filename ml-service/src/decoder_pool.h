@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decoding in sandboxed child processes. A small "nursery" process is forked before threads,
- * credentials and the inference library exist; it forks decoders (and new ones for those that died),
- * so a decoder never holds anything worth stealing. Bytes go in and tensors come out through memory
- * shared by the parent and that one decoder. Each decoder is driven by one thread of the parent.
+ * credentials and the inference library exist; it forks decoders (and new ones for those that
+ * died), so a decoder never holds anything worth stealing. Bytes go in and tensors come out through
+ * memory shared by the parent and that one decoder. Each decoder is driven by one thread of the
+ * parent.
  */
 #ifndef DIC_ML_DECODER_POOL_H
 #define DIC_ML_DECODER_POOL_H
@@ -20,7 +21,7 @@ typedef void (*dic_decode_function)(const uint8_t *bytes, size_t len,
                                     struct dic_image_report *report_out);
 
 struct dic_decoder_pool_options {
-    uint32_t decoders;           /* 1 to 64 */
+    uint32_t decoders;            /* 1 to 64 */
     uint32_t tensors_per_decoder; /* shared-memory tensor slots of each, 1 to 16 */
     size_t max_image_bytes;
     uint64_t memory_limit_bytes; /* RLIMIT_AS above what the child starts with; 0: none (ASan) */

@@ -31,8 +31,7 @@ struct dic_model_spec {
 
 /* Verifies the sha256 of each file that model.json states. Labels: one a line, 1 to 256 bytes of
  * UTF-8; their count must equal output.classes. */
-DIC_MUST_USE enum dic_code dic_model_spec_read(const char *folder,
-                                               struct dic_model_spec **spec_out,
+DIC_MUST_USE enum dic_code dic_model_spec_read(const char *folder, struct dic_model_spec **spec_out,
                                                struct dic_err *err);
 void dic_model_spec_destroy(struct dic_model_spec *spec); /* NULL is fine */
 

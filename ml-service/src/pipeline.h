@@ -53,8 +53,8 @@ struct dic_pipeline_options {
     uint32_t tensors_per_decoder;
     struct dic_classifier classifier; /* borrowed */
     uint32_t fetchers;
-    uint32_t queue_images;   /* encoded pictures that may wait for a decoder */
-    uint64_t queue_bytes;    /* and their bytes together */
+    uint32_t queue_images;    /* encoded pictures that may wait for a decoder */
+    uint64_t queue_bytes;     /* and their bytes together */
     uint32_t active_decoders; /* at the start; 0: all */
     uint32_t active_lanes;
 };

@@ -10,13 +10,13 @@
 enum dic_interpolation { DIC_BILINEAR, DIC_BICUBIC };
 
 struct dic_tensor_spec {
-    uint32_t width;  /* of the tensor, 1 to 1024 */
+    uint32_t width; /* of the tensor, 1 to 1024 */
     uint32_t height;
     uint32_t short_side; /* the picture's short side after resizing, ≥ width and height */
     enum dic_interpolation interpolation; /* antialiased, as Pillow's */
-    bool channels_first; /* NCHW, otherwise NHWC */
-    bool bgr;            /* channel order, otherwise RGB */
-    float mean[3];       /* value = (pixel 0…255 − mean) / scale, in the tensor's channel order */
+    bool channels_first;                  /* NCHW, otherwise NHWC */
+    bool bgr;                             /* channel order, otherwise RGB */
+    float mean[3]; /* value = (pixel 0…255 − mean) / scale, in the tensor's channel order */
     float scale[3];
 };
 
