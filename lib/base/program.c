@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/program.h"
+
+#include "base/mem.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_help(const struct dic_program *program)
+{
+    struct dic_buf text;
+    dic_buf_init(&text, 1 << 20);
+    dic_buf_printf(&text,
+                   "%s — %s\n\nusage: %s [--help | --version | --check-config | "
+                   "--print-config-docs]\n\nSettings are environment variables:\n",
+                   program->name, program->summary, program->name);
+    dic_settings_help(program->settings, program->setting_count, &text);
+    fputs(text.ptr, stdout);
+    dic_buf_clean_up(&text);
+}
+
+static void print_docs(const struct dic_program *program)
+{
+    struct dic_buf text;
+    dic_buf_init(&text, 1 << 20);
+    dic_settings_docs(program->settings, program->setting_count, &text);
+    fputs(text.ptr, stdout);
+    dic_buf_clean_up(&text);
+}
+
+enum dic_program_mode dic_program_start(const struct dic_program *program, int argc, char **argv)
+{
+    if (argc < 2) {
+        return DIC_PROGRAM_RUN;
+    }
+    struct dic_str flag = dic_str(argv[1]);
+    if (argc == 2 && dic_str_is(flag, "--help")) {
+        print_help(program);
+        return DIC_PROGRAM_DONE;
+    }
+    if (argc == 2 && dic_str_is(flag, "--version")) {
+        printf("%s %s\n", program->name, program->version);
+        return DIC_PROGRAM_DONE;
+    }
+    if (argc == 2 && dic_str_is(flag, "--print-config-docs")) {
+        print_docs(program);
+        return DIC_PROGRAM_DONE;
+    }
+    if (argc == 2 && dic_str_is(flag, "--check-config")) {
+        return DIC_PROGRAM_CHECK;
+    }
+    fprintf(stderr, "%s: unknown argument '%s'; try --help\n", program->name,
+            argv[argc == 2 ? 1 : 2]);
+    return DIC_PROGRAM_USAGE_ERROR;
+}
+
+int dic_program_failed(const struct dic_program *program, const struct dic_err *err)
+{
+    fprintf(stderr, "%s: %s\n", program->name, err->msg);
+    return 1;
+}
+
+int dic_program_checked(const struct dic_program *program)
+{
+    printf("%s: the configuration is valid\n", program->name);
+    return 0;
+}
+
+static void stop_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+}
+
+void dic_program_block_signals(void)
+{
+    sigset_t set;
+    stop_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int dic_program_wait_for_signal(void)
+{
+    sigset_t set;
+    int received = 0;
+    stop_signals(&set);
+    while (sigwait(&set, &received) != 0) {
+    }
+    return received;
+}
+
+char *dic_program_folder(void)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (len <= 0) {
+        return dic_strdup_len(".", 1);
+    }
+    path[len] = '\0';
+    char *slash = strrchr(path, '/');
+    size_t folder_len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    return dic_strdup_len(path, folder_len);
+}

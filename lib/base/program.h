@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every program's command line understands; everything else is set by the environment. */
+#ifndef DIC_BASE_PROGRAM_H
+#define DIC_BASE_PROGRAM_H
+
+#include "base/settings.h"
+
+enum dic_program_mode {
+    DIC_PROGRAM_RUN,
+    DIC_PROGRAM_CHECK,       /* --check-config: read and check everything, then end */
+    DIC_PROGRAM_DONE,        /* --help, --version, --print-config-docs: already answered */
+    DIC_PROGRAM_USAGE_ERROR, /* already reported on stderr */
+};
+
+struct dic_program {
+    const char *name;
+    const char *summary; /* one sentence */
+    const char *version;
+    const struct dic_setting *settings;
+    size_t setting_count;
+};
+
+enum dic_program_mode dic_program_start(const struct dic_program *program, int argc, char **argv);
+/* Reports on stderr as a person reads it, and returns the exit status 1. */
+int dic_program_failed(const struct dic_program *program, const struct dic_err *err);
+/* Prints that the configuration is good, and returns the exit status 0. */
+int dic_program_checked(const struct dic_program *program);
+
+/* Blocks SIGTERM and SIGINT in this and all later threads, and ignores SIGPIPE. */
+void dic_program_block_signals(void);
+/* Waits for one of them and returns it. */
+int dic_program_wait_for_signal(void);
+
+/* The folder that the program file lies in, e.g. "/usr/bin"; the caller frees it. */
+char *dic_program_folder(void);
+
+#endif
