@@ -69,8 +69,7 @@ static const struct dic_setting table[] = {
      "decoder processes; 0: measured at the start"},
     {"LANES", DIC_SETTING_NUMBER, AT(lanes), "0", 0, 64, false,
      "inference lanes; 0: measured at the start"},
-    {"FETCHERS", DIC_SETTING_NUMBER, AT(fetchers), "2", 1, 64, false,
-     "threads that read images"},
+    {"FETCHERS", DIC_SETTING_NUMBER, AT(fetchers), "2", 1, 64, false, "threads that read images"},
     {"CHUNK_IMAGES", DIC_SETTING_NUMBER, AT(chunk_images), "100", 1, DIC_MAX_CHUNK_IMAGES, false,
      "images in a chunk, the unit of delivery and accounting"},
     {"IO_THREADS", DIC_SETTING_NUMBER, AT(io_threads), "2", 1, 64, false,
@@ -89,8 +88,8 @@ static const struct dic_setting table[] = {
      "how often lost messages, deadlines and old jobs are looked for"},
     {"RETENTION_DAYS", DIC_SETTING_NUMBER, AT(retention_days), "30", 1, 3650, false,
      "ended jobs and their results are removed after so many days"},
-    {"USD_PER_MILLION_IMAGES", DIC_SETTING_REAL, AT(usd_per_million_images), "0", 0, 1000000,
-     false, "price behind estimated_cost_usd; your own machine costs nothing here"},
+    {"USD_PER_MILLION_IMAGES", DIC_SETTING_REAL, AT(usd_per_million_images), "0", 0, 1000000, false,
+     "price behind estimated_cost_usd; your own machine costs nothing here"},
 };
 
 enum { TABLE_LEN = sizeof table / sizeof table[0] };
@@ -146,7 +145,8 @@ static enum dic_code read_configuration(struct application *app, struct dic_err 
     return dic_model_spec_read(app->model_folder, &app->model, err);
 }
 
-/* Must come first: the decoders' nursery is forked while there is one thread and nothing to steal. */
+/* Must come first: the decoders' nursery is forked while there is one thread and nothing to steal.
+ */
 static enum dic_code start_decoders(struct application *app, struct dic_err *err)
 {
     uint32_t cpus = dic_cpu_count();
