@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one file that knows libmicrohttpd. */
+#include "server.h"
+
+#include "api.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "connection_watch.h"
+#include "exchange.h"
+#include "job/limits.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    MAX_QUEUED = 4096,
+    STREAM_BLOCK_BYTES = 64 * 1024,
+    STREAM_PIECE_BYTES = 64 * 1024 * 1024, /* ceiling of what a stream may hand over at once */
+    CONNECTION_MEMORY_BYTES = 64 * 1024,   /* headers up to the limit, and room to say no beyond */
+    STOP_STEP_MS = 5,
+};
+
+struct dic_server {
+    struct dic_server_options options;
+    struct MHD_Daemon *daemon;
+    struct dic_handler_pool *pool;
+    struct dic_watch *watch;
+    uint16_t port;
+    bool stopped;
+    atomic_uint_fast64_t open_exchanges;
+    atomic_uint_fast64_t body_bytes;
+    atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t requests;
+    atomic_uint_fast64_t by_class[6];
+};
+
+/* ---- what handlers may ask ---- */
+
+static struct dic_str query(const struct dic_request *request, const char *name)
+{
+    const struct dic_exchange *exchange = request->server_data;
+    return dic_query_find(&exchange->query, dic_str(name));
+}
+
+static struct dic_str header(const struct dic_request *request, const char *name)
+{
+    const struct dic_exchange *exchange = request->server_data;
+    return dic_str(MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name));
+}
+
+static enum dic_code each_query(const struct dic_request *request,
+                                enum dic_code (*visit)(void *context, struct dic_str name,
+                                                       struct dic_str value, struct dic_err *err),
+                                void *context, struct dic_err *err)
+{
+    const struct dic_exchange *exchange = request->server_data;
+    for (size_t i = 0; i < exchange->query.count; i++) {
+        DIC_TRY(visit(context, exchange->query.parameters[i].name,
+                      exchange->query.parameters[i].value, err));
+    }
+    return DIC_OK;
+}
+
+/* ---- answers ---- */
+
+struct stream_state {
+    struct dic_stream stream;
+    struct dic_buf piece;
+    size_t used;
+    bool ended;
+};
+
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t max)
+{
+    struct stream_state *state = context;
+    (void)position; /* always the next byte */
+    while (state->used == state->piece.len && !state->ended) {
+        struct dic_err err = {0};
+        dic_buf_clear(&state->piece);
+        state->used = 0;
+        if (state->stream.next(state->stream.context, &state->piece, &state->ended, &err) !=
+                DIC_OK ||
+            dic_buf_check(&state->piece, &err) != DIC_OK) {
+            dic_log_message(DIC_LOG_WARN, "stream_broken", "%s", err.msg);
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        }
+    }
+    size_t left = state->piece.len - state->used;
+    if (left == 0) {
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    size_t count = left < max ? left : max;
+    memcpy(out, state->piece.ptr + state->used, count);
+    state->used += count;
+    return (ssize_t)count;
+}
+
+static void free_stream(void *context)
+{
+    struct stream_state *state = context;
+    if (state->stream.destroy != NULL) {
+        state->stream.destroy(state->stream.context);
+    }
+    dic_buf_clean_up(&state->piece);
+    dic_free(state);
+}
+
+static struct MHD_Response *stream_response(struct dic_response *response)
+{
+    struct stream_state *state = dic_calloc(1, sizeof *state);
+    state->stream = response->stream;
+    response->stream = (struct dic_stream){0}; /* from here on it is the library's to end */
+    dic_buf_init(&state->piece, STREAM_PIECE_BYTES);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream,
+                                             state, free_stream);
+}
+
+/* The exchange outlives the response: the library has let go of it before `completed` runs. */
+static struct MHD_Response *make_response(struct dic_exchange *exchange)
+{
+    struct dic_response *response = &exchange->response;
+    if (response->stream.next != NULL) {
+        return stream_response(response);
+    }
+    char *body = response->body.len > 0 ? response->body.ptr : NULL;
+    return MHD_create_response_from_buffer(response->body.len, body, MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result send_response(struct dic_server *server, struct dic_exchange *exchange)
+{
+    struct dic_response *response = &exchange->response;
+    struct MHD_Response *answer = make_response(exchange);
+    if (answer == NULL) {
+        return MHD_NO;
+    }
+    if (response->content_type != NULL) {
+        MHD_add_response_header(answer, "Content-Type", response->content_type);
+    }
+    MHD_add_response_header(answer, "X-Request-Id", exchange->request.request_id);
+    if (exchange->close_after) {
+        MHD_add_response_header(answer, "Connection", "close");
+    }
+    for (size_t i = 0; i < response->header_count; i++) {
+        MHD_add_response_header(answer, response->headers[i].name, response->headers[i].value);
+    }
+    dic_watch_answering(exchange->watched);
+    enum MHD_Result result =
+        MHD_queue_response(exchange->connection, (unsigned)response->status, answer);
+    MHD_destroy_response(answer);
+    exchange->state = DIC_EXCHANGE_SENT;
+    atomic_fetch_add(&server->requests, 1);
+    atomic_fetch_add(&server->by_class[response->status / 100 % 6], 1);
+    return result;
+}
+
+/* ---- running handlers ---- */
+
+static enum dic_handling call_handler(struct dic_server *server, struct dic_exchange *exchange)
+{
+    enum dic_handling handling = exchange->route->handler(server->options.api, &exchange->request,
+                                                          &exchange->response);
+    exchange->request.calls++;
+    struct dic_err err = {0};
+    if (handling == DIC_HANDLED && dic_buf_check(&exchange->response.body, &err) != DIC_OK) {
+        dic_exchange_fail(exchange, &err, 500);
+    }
+    return handling;
+}
+
+static void run_exchange(struct dic_pool_item *item)
+{
+    struct dic_exchange *exchange = (struct dic_exchange *)item;
+    struct dic_server *server = exchange->server;
+    if (call_handler(server, exchange) == DIC_HANDLE_LATER) {
+        dic_handler_pool_park(server->pool, item, exchange->response.later_ms);
+        return;
+    }
+    exchange->state = DIC_EXCHANGE_READY;
+    MHD_resume_connection(exchange->connection);
+}
+
+static enum MHD_Result dispatch(struct dic_server *server, struct dic_exchange *exchange)
+{
+    exchange->request.body = dic_buf_view(&exchange->body);
+    dic_watch_answering(exchange->watched);
+    exchange->item.run = run_exchange;
+    if (server->options.allow_inline && exchange->route->inline_ok) {
+        if (call_handler(server, exchange) == DIC_HANDLED) {
+            exchange->state = DIC_EXCHANGE_READY;
+            return send_response(server, exchange);
+        }
+        exchange->state = DIC_EXCHANGE_WORKING;
+        MHD_suspend_connection(exchange->connection);
+        dic_handler_pool_park(server->pool, &exchange->item, exchange->response.later_ms);
+        return MHD_YES;
+    }
+    exchange->state = DIC_EXCHANGE_WORKING;
+    MHD_suspend_connection(exchange->connection);
+    if (!dic_handler_pool_submit(server->pool, &exchange->item)) {
+        struct dic_err err = {0};
+        (void)dic_fail(&err, DIC_E_BUSY, "more than %d requests are waiting", MAX_QUEUED);
+        dic_exchange_fail(exchange, &err, 0);
+        MHD_resume_connection(exchange->connection);
+    }
+    return MHD_YES;
+}
+
+/* ---- reading requests ---- */
+
+struct gather {
+    struct dic_head_facts facts;
+    unsigned seen; /* bits of single_headers */
+};
+
+static const char *const single_headers[] = {"Content-Type", "Content-Encoding", "Idempotency-Key",
+                                             "Prefer", "Expect"};
+
+static void note_single(struct gather *gather, const char *name)
+{
+    for (unsigned i = 0; i < sizeof single_headers / sizeof single_headers[0]; i++) {
+        if (strcasecmp(name, single_headers[i]) == 0) {
+            if ((gather->seen & (1U << i)) != 0) {
+                gather->facts.repeated = single_headers[i];
+            }
+            gather->seen |= 1U << i;
+        }
+    }
+}
+
+static enum MHD_Result gather_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct gather *gather = context;
+    struct dic_head_facts *facts = &gather->facts;
+    struct dic_str text = dic_str(value);
+    (void)kind; /* always a header */
+    facts->header_count++;
+    facts->header_bytes += strlen(name) + text.len + 4; /* ": " and the line's end */
+    note_single(gather, name);
+    if (strcasecmp(name, "Host") == 0) {
+        facts->hosts++;
+    } else if (strcasecmp(name, "Content-Length") == 0) {
+        facts->content_lengths++;
+        facts->content_length = text;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        facts->transfer_encodings++;
+        facts->transfer_encoding = text;
+    } else if (strcasecmp(name, "Content-Type") == 0) {
+        facts->content_type = text;
+    } else if (strcasecmp(name, "Content-Encoding") == 0) {
+        facts->content_encoding = text;
+    }
+    return MHD_YES;
+}
+
+static enum dic_method parse_method(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum dic_method method;
+    } methods[] = {{"GET", DIC_GET},
+                   {"POST", DIC_POST},
+                   {"HEAD", DIC_HEAD},
+                   {"PUT", DIC_PUT},
+                   {"DELETE", DIC_DELETE}};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(word, methods[i].word) == 0) {
+            return methods[i].method;
+        }
+    }
+    return DIC_METHOD_OTHER;
+}
+
+static enum MHD_Result begin(struct dic_server *server, struct dic_exchange *exchange,
+                             const char *method, const char *version)
+{
+    struct gather gather = {.facts = {.is_http_1_0 = strcmp(version, "HTTP/1.0") == 0}};
+    struct dic_err err = {0};
+    int status = 0;
+    exchange->request.method = parse_method(method);
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, gather_header, &gather);
+    dic_watch_body(exchange->watched);
+    exchange->state = DIC_EXCHANGE_BODY;
+    if (dic_exchange_check_head(exchange, &gather.facts, &status, &err) == DIC_OK) {
+        return MHD_YES;
+    }
+    if (status == 405 && strcmp(method, "OPTIONS") == 0) {
+        exchange->response.status = 204;
+        exchange->state = DIC_EXCHANGE_READY;
+    } else {
+        dic_exchange_fail(exchange, &err, status);
+    }
+    return send_response(server, exchange);
+}
+
+/* The rest of a body that is too much is read and dropped, so that the client gets to read the
+ * answer; one that goes on for as long again is cut. */
+static enum MHD_Result take_body(struct dic_server *server, struct dic_exchange *exchange,
+                                 const char *bytes, size_t len)
+{
+    struct dic_err err = {0};
+    uint64_t held = atomic_fetch_add(&server->body_bytes, len) + len;
+    dic_watch_body_bytes(exchange->watched, len);
+    dic_buf_append(&exchange->body, bytes, len);
+    if (!exchange->body.poisoned && held <= server->options.body_budget_bytes) {
+        return MHD_YES;
+    }
+    atomic_fetch_sub(&server->body_bytes, len);
+    if (exchange->body_refused) {
+        exchange->dropped_bytes += len;
+        return exchange->dropped_bytes <= DIC_MAX_BODY_BYTES ? MHD_YES : MHD_NO;
+    }
+    if (exchange->body.poisoned) {
+        (void)dic_fail(&err, DIC_E_TOO_LARGE, "the body is over %zu bytes", exchange->body.ceiling);
+    } else {
+        exchange->body.len -= len;
+        (void)dic_fail(&err, DIC_E_BUSY, "all request bodies together are over the budget now");
+    }
+    exchange->body_refused = true;
+    exchange->close_after = true;
+    dic_exchange_fail(exchange, &err, 0);
+    atomic_fetch_add(&server->refused, 1);
+    exchange->state = DIC_EXCHANGE_READY;
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **request_context)
+{
+    struct dic_server *server = context;
+    struct dic_exchange *exchange = *request_context;
+    (void)url; /* the raw target is used instead */
+    if (exchange->state == DIC_EXCHANGE_NEW) {
+        exchange->connection = connection;
+        return begin(server, exchange, method, version);
+    }
+    if (*upload_size > 0) {
+        size_t len = *upload_size;
+        *upload_size = 0;
+        return take_body(server, exchange, upload, len);
+    }
+    if (exchange->state == DIC_EXCHANGE_READY) {
+        return send_response(server, exchange);
+    }
+    return exchange->state == DIC_EXCHANGE_BODY ? dispatch(server, exchange) : MHD_YES;
+}
+
+/* ---- the library's notices ---- */
+
+static struct dic_watched *watched_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+static void *request_line(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct dic_server *server = context;
+    struct dic_exchange *exchange = dic_exchange_new(target);
+    exchange->server = server;
+    exchange->watched = watched_of(connection);
+    exchange->request.query = query;
+    exchange->request.header = header;
+    exchange->request.each_query = each_query;
+    exchange->request.server_data = exchange;
+    dic_watch_headers(exchange->watched);
+    atomic_fetch_add(&server->open_exchanges, 1);
+    return exchange;
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **request_context,
+                      enum MHD_RequestTerminationCode code)
+{
+    struct dic_server *server = context;
+    struct dic_exchange *exchange = *request_context;
+    (void)connection; /* its watch record is in the exchange */
+    (void)code;       /* how it ended is in the status that was logged */
+    if (exchange == NULL) {
+        return;
+    }
+    if (exchange->state == DIC_EXCHANGE_SENT) {
+        dic_exchange_log(exchange, dic_clock_mono_ns(dic_clock_system()));
+    }
+    atomic_fetch_sub(&server->body_bytes, exchange->body.len);
+    dic_watch_idle(exchange->watched);
+    dic_exchange_destroy(exchange);
+    atomic_fetch_sub(&server->open_exchanges, 1);
+    *request_context = NULL;
+}
+
+static void connection_notice(void *context, struct MHD_Connection *connection,
+                              void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+    struct dic_server *server = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = info == NULL ? NULL : dic_watch_add(server->watch, info->connect_fd);
+    } else {
+        dic_watch_remove(server->watch, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+/* Targets are decoded by uri.c, strictly; the library's own decoding is turned off. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+DIC_PRINTF(2, 0)
+static void log_library(void *context, const char *format, va_list args)
+{
+    char text[512];
+    (void)context;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    dic_log_message(DIC_LOG_DEBUG, "http_library", "%s", text);
+}
+
+/* ---- life ---- */
+
+static enum dic_code parse_address(const struct dic_server_options *options,
+                                   struct sockaddr_storage *out, bool *is_v6_out,
+                                   struct dic_err *err)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    memset(out, 0, sizeof *out);
+    *is_v6_out = strchr(options->bind_address, ':') != NULL;
+    if (*is_v6_out && inet_pton(AF_INET6, options->bind_address, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(options->port);
+        return DIC_OK;
+    }
+    if (!*is_v6_out && inet_pton(AF_INET, options->bind_address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(options->port);
+        return DIC_OK;
+    }
+    return dic_fail_field(err, DIC_E_INVALID, "BIND_ADDRESS",
+                          "BIND_ADDRESS='%.60s' is not a numeric IP address",
+                          options->bind_address);
+}
+
+static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err)
+{
+    const struct dic_server_options *options = &server->options;
+    struct sockaddr_storage address;
+    bool is_v6 = false;
+    DIC_TRY(parse_address(options, &address, &is_v6, err));
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (is_v6 ? MHD_USE_IPv6 : 0U);
+    errno = 0;
+    server->daemon = MHD_start_daemon(
+        flags, options->port, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_library,
+        NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)options->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)options->idle_timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, request_line, server, MHD_OPTION_NOTIFY_COMPLETED, completed,
+        server, MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
+        options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+        (unsigned)options->io_threads, MHD_OPTION_END);
+    if (server->daemon == NULL) {
+        return dic_fail_field(err, DIC_E_UPSTREAM, "PORT", "cannot listen on %s port %u: %s",
+                              options->bind_address, options->port, strerror(errno));
+    }
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    server->port = info == NULL ? options->port : info->port;
+    return DIC_OK;
+}
+
+enum dic_code dic_server_start(const struct dic_server_options *options,
+                               struct dic_server **server_out, struct dic_err *err)
+{
+    struct dic_server *server = dic_calloc(1, sizeof *server);
+    server->options = *options;
+    struct dic_watch_options watch = {
+        .header_timeout_ms = options->header_timeout_ms,
+        .body_min_bytes_per_s = options->body_min_bytes_per_s,
+        .idle_timeout_s = options->idle_timeout_s,
+    };
+    server->watch = dic_watch_new(&watch);
+    server->pool = dic_handler_pool_new(options->handler_threads, MAX_QUEUED);
+    enum dic_code code = start_daemon(server, err);
+    if (code != DIC_OK) {
+        dic_server_destroy(server);
+        return code;
+    }
+    *server_out = server;
+    return DIC_OK;
+}
+
+uint16_t dic_server_port(const struct dic_server *server)
+{
+    return server->port;
+}
+
+void dic_server_stop(struct dic_server *server, uint32_t grace_ms)
+{
+    if (server->stopped) {
+        return;
+    }
+    server->stopped = true;
+    if (server->daemon != NULL) {
+        MHD_socket listening = MHD_quiesce_daemon(server->daemon);
+        dic_handler_pool_hurry(server->pool);
+        for (uint32_t waited = 0;
+             atomic_load(&server->open_exchanges) > 0 && waited < grace_ms;
+             waited += STOP_STEP_MS) {
+            dic_sleep_ms(STOP_STEP_MS);
+        }
+        if (listening != MHD_INVALID_SOCKET) {
+            close(listening);
+        }
+    }
+    dic_handler_pool_destroy(server->pool); /* resumes every connection that is still suspended */
+    server->pool = NULL;
+    if (server->daemon != NULL) {
+        MHD_stop_daemon(server->daemon);
+        server->daemon = NULL;
+    }
+}
+
+void dic_server_destroy(struct dic_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    dic_server_stop(server, 0);
+    dic_watch_destroy(server->watch);
+    dic_free(server);
+}
+
+void dic_server_counts(const struct dic_server *server, struct dic_server_counts *out)
+{
+    memset(out, 0, sizeof *out);
+    out->connections = dic_watch_open(server->watch);
+    out->requests = atomic_load(&server->requests);
+    out->body_bytes = atomic_load(&server->body_bytes);
+    out->refused = atomic_load(&server->refused) + dic_watch_cut(server->watch);
+    for (int i = 0; i < 6; i++) {
+        out->by_class[i] = atomic_load(&server->by_class[i]);
+    }
+}
