@@ -13,10 +13,9 @@ enum dic_handling dic_api_fail(const struct dic_request *request, struct dic_res
 DIC_MUST_USE enum dic_code dic_api_check_query(const struct dic_request *request,
                                                const char *const *allowed, struct dic_err *err);
 /* A whole number from the query, or fallback when it is absent. */
-DIC_MUST_USE enum dic_code dic_api_query_number(const struct dic_request *request,
-                                                const char *name, uint64_t min, uint64_t max,
-                                                uint64_t fallback, uint64_t *out,
-                                                struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_api_query_number(const struct dic_request *request, const char *name,
+                                                uint64_t min, uint64_t max, uint64_t fallback,
+                                                uint64_t *out, struct dic_err *err);
 /* Copies the path's job id; an id of the wrong form is as unknown as any other. */
 DIC_MUST_USE enum dic_code dic_api_job_id(const struct dic_request *request,
                                           struct dic_response *response, char id_out[DIC_ID_SIZE],

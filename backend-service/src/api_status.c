@@ -28,8 +28,7 @@ static enum dic_code wait_seconds(const struct dic_request *request, uint64_t *s
 static bool waits_on(const struct dic_api *api, const struct dic_request *request,
                      struct dic_response *response, const struct dic_job *job, uint64_t seconds)
 {
-    int64_t waited_ms =
-        dic_clock_mono_ms(dic_clock_system()) - request->started_ns / 1000000;
+    int64_t waited_ms = dic_clock_mono_ms(dic_clock_system()) - request->started_ns / 1000000;
     int64_t left_ms = (int64_t)seconds * 1000 - waited_ms;
     if (left_ms <= 0 || dic_job_is_terminal(job->state) || atomic_load(&api->draining)) {
         return false;
@@ -91,8 +90,7 @@ enum dic_handling dic_api_cancel(struct dic_api *api, const struct dic_request *
     char id[DIC_ID_SIZE];
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory = {0};
     if (dic_api_check_query(request, allowed, &err) != DIC_OK ||
-        dic_api_job_id(request, response, id, &err) != DIC_OK ||
-        cancel(api, id, &err) != DIC_OK ||
+        dic_api_job_id(request, response, id, &err) != DIC_OK || cancel(api, id, &err) != DIC_OK ||
         dic_api_get_job(api, request, response, &job, &memory, &err) != DIC_OK) {
         return dic_api_fail(request, response, &err);
     }

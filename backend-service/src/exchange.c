@@ -18,7 +18,8 @@ static const struct {
     enum dic_method method;
     const char *word;
 } method_words[] = {
-    {DIC_GET, "GET"}, {DIC_HEAD, "HEAD"}, {DIC_POST, "POST"}, {DIC_PUT, "PUT"}, {DIC_DELETE, "DELETE"},
+    {DIC_GET, "GET"}, {DIC_HEAD, "HEAD"},     {DIC_POST, "POST"},
+    {DIC_PUT, "PUT"}, {DIC_DELETE, "DELETE"},
 };
 
 struct dic_exchange *dic_exchange_new(const char *target)
@@ -66,10 +67,9 @@ static enum dic_code check_sizes(const struct dic_exchange *exchange,
     }
     if (facts->header_count > DIC_MAX_HEADERS || facts->header_bytes > DIC_MAX_HEADER_BYTES) {
         *status_out = 431;
-        return dic_fail(err, DIC_E_TOO_LARGE,
-                        "%zu headers of %zu bytes in all, allowed are %d and %d",
-                        facts->header_count, facts->header_bytes, DIC_MAX_HEADERS,
-                        DIC_MAX_HEADER_BYTES);
+        return dic_fail(
+            err, DIC_E_TOO_LARGE, "%zu headers of %zu bytes in all, allowed are %d and %d",
+            facts->header_count, facts->header_bytes, DIC_MAX_HEADERS, DIC_MAX_HEADER_BYTES);
     }
     return DIC_OK;
 }
@@ -172,8 +172,7 @@ static void allow_header(struct dic_response *response, unsigned methods)
     dic_response_header(response, "Allow", text);
 }
 
-static enum dic_code find_route(struct dic_exchange *exchange, int *status_out,
-                                struct dic_err *err)
+static enum dic_code find_route(struct dic_exchange *exchange, int *status_out, struct dic_err *err)
 {
     unsigned methods = 0;
     struct dic_request *request = &exchange->request;

@@ -21,7 +21,8 @@ struct dic_handler_pool {
     struct dic_pool_item *head;
     struct dic_pool_item *tail;
     uint32_t queued;
-    struct dic_pool_item *parked; /* unordered: a few hundred at most, looked through at each tick */
+    struct dic_pool_item
+        *parked; /* unordered: a few hundred at most, looked through at each tick */
     bool hurrying;
     bool closing;
     bool timer_ended;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that run handlers, and the list of requests that wait to be asked again. No thread is held
- * by a request that waits. Any thread may call.
+ * Threads that run handlers, and the list of requests that wait to be asked again. No thread is
+ * held by a request that waits. Any thread may call.
  */
 #ifndef DIC_BACKEND_HANDLER_POOL_H
 #define DIC_BACKEND_HANDLER_POOL_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The route table: the one place that says which paths there are. openapi.yaml is tested against it. */
+/* The route table: the one place that says which paths there are. openapi.yaml is tested against
+ * it. */
 #include "api.h"
 
 const struct dic_route dic_routes[] = {

@@ -164,8 +164,8 @@ static enum MHD_Result send_response(struct dic_server *server, struct dic_excha
 
 static enum dic_handling call_handler(struct dic_server *server, struct dic_exchange *exchange)
 {
-    enum dic_handling handling = exchange->route->handler(server->options.api, &exchange->request,
-                                                          &exchange->response);
+    enum dic_handling handling =
+        exchange->route->handler(server->options.api, &exchange->request, &exchange->response);
     exchange->request.calls++;
     struct dic_err err = {0};
     if (handling == DIC_HANDLED && dic_buf_check(&exchange->response.body, &err) != DIC_OK) {
@@ -519,8 +519,7 @@ void dic_server_stop(struct dic_server *server, uint32_t grace_ms)
     if (server->daemon != NULL) {
         MHD_socket listening = MHD_quiesce_daemon(server->daemon);
         dic_handler_pool_hurry(server->pool);
-        for (uint32_t waited = 0;
-             atomic_load(&server->open_exchanges) > 0 && waited < grace_ms;
+        for (uint32_t waited = 0; atomic_load(&server->open_exchanges) > 0 && waited < grace_ms;
              waited += STOP_STEP_MS) {
             dic_sleep_ms(STOP_STEP_MS);
         }

@@ -76,7 +76,8 @@ static enum dic_code add_parameter(struct dic_query *query, struct dic_str text,
     struct dic_str name = dic_str_len(query->text.ptr + start, middle - start);
     struct dic_str value = dic_str_len(query->text.ptr + middle, query->text.len - middle);
     if (dic_query_find(query, name).ptr != NULL) {
-        return dic_fail_field(err, DIC_E_MALFORMED, "query", "query parameter '%.*s' is given twice",
+        return dic_fail_field(err, DIC_E_MALFORMED, "query",
+                              "query parameter '%.*s' is given twice",
                               (int)(name.len < 40 ? name.len : 40), name.ptr);
     }
     query->parameters[query->count].name = name;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* classifier-local: the HTTP API and the worker in one process, on SQLite and folders. */
 #include "api.h"
+#include "base/cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/program.h"
@@ -11,7 +12,6 @@
 #include "pipeline.h"
 #include "samples.h"
 #include "server.h"
-#include "split.h"
 #include "sweeper.h"
 #include "worker.h"
 
@@ -23,7 +23,7 @@
 #define DIC_VERSION "0.0.0"
 #endif
 
-enum { TENSORS_PER_DECODER = 4, DRAIN_GRACE_MS = 4000 };
+enum { TENSORS_PER_DECODER = 4, DRAIN_GRACE_MS = 4000, DAY_MS = 24 * 3600 * 1000 };
 
 struct settings {
     int64_t port;
@@ -242,6 +242,17 @@ static enum dic_code start_server(struct application *app, struct dic_err *err)
     DIC_TRY(dic_server_start(&options, &app->server, err));
     app->api.server = app->server;
     return DIC_OK;
+}
+
+static void start_sweeper(struct application *app)
+{
+    struct dic_sweeper_options options = {
+        .jobs = dic_local_jobs(app->store),
+        .clock = dic_clock_system(),
+        .interval_ms = (uint32_t)app->settings.sweep_interval_ms,
+        .retention_ms = app->settings.retention_days * DAY_MS,
+    };
+    app->sweeper = dic_sweeper_start(&options);
 }
 
 static enum dic_code start(struct application *app, struct dic_err *err)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dry_run.h"
+
+#include "api_common.h"
+
+enum { MAX_HEADS = 100, MAX_LISTED = 100000, PAGE_KEYS = 1000, IMAGES_PER_SECOND = 100 };
+
+struct count {
+    int64_t images; /* −1: not known */
+    int64_t bytes;
+    int64_t sampled; /* objects that were looked at */
+    int64_t missing; /* of those */
+    bool is_estimate;
+};
+
+static bool any_matches(const struct dic_json *globs, struct dic_str key)
+{
+    for (size_t i = 0; i < dic_json_size(globs); i++) {
+        struct dic_str glob = {0};
+        if (dic_json_get_str(dic_json_at(globs, i), "glob", &glob, NULL) == DIC_OK &&
+            dic_glob_match(glob, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct listing {
+    const struct dic_submit_request *body;
+    struct count *count;
+    struct dic_buf last;
+};
+
+static enum dic_code count_object(void *context, struct dic_str key, int64_t size_bytes,
+                                  struct dic_err *err)
+{
+    struct listing *listing = context;
+    const struct dic_submit_request *body = listing->body;
+    bool included = body->include == NULL || dic_json_size(body->include) == 0 ||
+                    any_matches(body->include, key);
+    bool excluded = body->exclude != NULL && any_matches(body->exclude, key);
+    listing->count->sampled++;
+    if (included && !excluded && key.ptr[key.len - 1] != '/') {
+        listing->count->images++;
+        listing->count->bytes += size_bytes;
+    }
+    dic_buf_clear(&listing->last);
+    dic_buf_append_str(&listing->last, key);
+    return dic_buf_check(&listing->last, err);
+}
+
+static enum dic_code count_prefix(struct dic_api *api, const struct dic_submit_request *body,
+                                  struct count *count, struct dic_err *err)
+{
+    struct listing listing = {.body = body, .count = count};
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf from;
+    enum dic_code code = DIC_OK;
+    bool more = true;
+    dic_buf_init(&from, DIC_MAX_KEY_BYTES * 4);
+    dic_buf_init(&listing.last, DIC_MAX_KEY_BYTES * 4);
+    while (code == DIC_OK && more && count->sampled < MAX_LISTED) {
+        dic_buf_clear(&from);
+        dic_buf_append_str(&from, dic_buf_view(&listing.last));
+        code = api->images.ops->list(api->images.impl, body->prefix, dic_buf_view(&from), PAGE_KEYS,
+                                     count_object, &listing, &more, err);
+    }
+    dic_buf_clean_up(&listing.last);
+    count->is_estimate = more;
+    return code;
+}
+
+static void count_keys(struct dic_api *api, const struct dic_submit_request *body,
+                       struct count *count)
+{
+    size_t keys = dic_json_size(body->keys);
+    size_t step = keys <= MAX_HEADS ? 1 : keys / MAX_HEADS;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < keys && count->sampled < MAX_HEADS; i += step) {
+        struct dic_blob_info info = {0};
+        struct dic_err err = {0};
+        enum dic_code code =
+            api->images.ops->head(api->images.impl, dic_submit_request_key(body, i), &info, &err);
+        count->sampled++;
+        count->missing += code != DIC_OK;
+        bytes += code == DIC_OK ? info.size_bytes : 0;
+    }
+    count->images = (int64_t)keys;
+    count->is_estimate = count->sampled < count->images;
+    count->bytes = count->sampled == 0 ? 0 : bytes * (int64_t)keys / count->sampled;
+}
+
+static void write_count(struct dic_api *api, const struct count *count,
+                        struct dic_response *response)
+{
+    struct dic_json_writer writer = dic_json_writer(&response->body);
+    int64_t images = count->images < 0 ? 0 : count->images;
+    dic_json_begin_object(&writer, NULL);
+    dic_json_put_bool(&writer, "dry_run", true);
+    if (count->images < 0) {
+        dic_json_put_null(&writer, "total_images");
+    } else {
+        dic_json_put_int(&writer, "total_images", count->images);
+    }
+    dic_json_put_int(&writer, "sampled", count->sampled);
+    dic_json_put_int(&writer, "missing", count->missing);
+    dic_json_put_bool(&writer, "is_estimate", count->is_estimate);
+    dic_json_put_int(&writer, "estimated_bytes", count->bytes);
+    dic_json_put_real(&writer, "estimated_cost_usd",
+                      (double)images * api->usd_per_million_images / 1e6, 6);
+    /* One worker of two cores; docs/benchmarks.md has measured rates. */
+    dic_json_put_int(&writer, "estimated_seconds",
+                     (images + IMAGES_PER_SECOND - 1) / IMAGES_PER_SECOND);
+    dic_json_end_object(&writer);
+    dic_buf_append_byte(&response->body, '\n');
+}
+
+enum dic_code dic_dry_run(struct dic_api *api, const struct dic_submit_request *body,
+                          struct dic_response *response, struct dic_err *err)
+{
+    struct count count = {0};
+    if (body->params.source == DIC_SOURCE_KEYS) {
+        count_keys(api, body, &count);
+    } else if (body->params.source == DIC_SOURCE_PREFIX) {
+        DIC_TRY(count_prefix(api, body, &count, err));
+    } else {
+        struct dic_blob_info info = {0};
+        enum dic_code code = api->images.ops->head(api->images.impl, body->manifest, &info, err);
+        if (code == DIC_E_NOT_FOUND) {
+            return dic_fail_field(err, DIC_E_INVALID, "manifest_s3_key",
+                                  "there is no manifest under this key");
+        }
+        DIC_TRY(code);
+        count = (struct count){.images = -1, .sampled = 1, .is_estimate = true};
+    }
+    dic_api_json(response, 200);
+    write_count(api, &count, response);
+    return DIC_OK;
+}
