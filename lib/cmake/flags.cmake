@@ -1,4 +1,5 @@
 # Compiler flags, in one place; part of both images.
+include_guard(GLOBAL) # the superbuild includes it first, and its folders inherit
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
@@ -9,6 +10,10 @@ add_compile_definitions(_GNU_SOURCE)
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
   -Werror -fno-omit-frame-pointer -fstack-protector-strong -fno-strict-aliasing)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  # Messages are cut to their buffers on purpose, everywhere.
+  add_compile_options(-Wno-format-truncation)
+endif()
 # -O2 like the distributions; fortify needs optimisation and does not go with the sanitizers.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g -D_FORTIFY_SOURCE=2")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
