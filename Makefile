@@ -1,0 +1,48 @@
+# The one front door. `make help` lists the verbs; each installs what it needs first.
+SHELL := /bin/bash
+OPENVINO := build/third_party/openvino-2026.4.0/openvino
+CONFIGURE := cmake -G Ninja -S .
+export PORT ?= 8080
+export DATA_DIR ?= ./data
+
+.PHONY: help deps test-deps build run test test-deep bench coverage fmt lint clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+deps: ## install what building needs, and fetch the inference library
+	@tools/install-deps build
+	@tools/fetch-openvino
+
+test-deps: deps ## install what testing needs
+	@tools/install-deps test
+	@tools/make-venv
+
+build: deps ## build the release programs into build/bin
+	@$(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release -DOPENVINO_DIR=$(CURDIR)/$(OPENVINO) >build/configure.log || { cat build/configure.log; exit 1; }
+	@ninja -C build
+
+run: build ## serve local mode on PORT (8080), data in DATA_DIR (./data)
+	exec build/bin/classifier-local
+
+test: test-deps build ## all tests that are quick: unit, contract, API, crash, lint; under ASan and UBSan where it tells
+	@tools/run-tests quick
+
+test-deep: test-deps build ## TSan, Valgrind, the hostile corpus and long crash tests, for TEST_DEEP_MINUTES (20)
+	@tools/run-tests deep
+
+bench: test-deps build ## measure what docs/benchmarks.md states
+	@bench/run
+
+coverage: test-deps ## line coverage of lib and the services
+	@tools/run-tests coverage
+
+fmt: ## format the C sources
+	@tools/install-deps test
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+lint: ## layers, lengths, banned functions, format
+	@tools/check-layers && tools/check-length && tools/check-banned && tools/check-format
+
+clean: ## remove what was built, but not what was downloaded
+	@find build -mindepth 1 -maxdepth 1 ! -name third_party ! -name venv -exec rm -rf {} +
