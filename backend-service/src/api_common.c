@@ -139,7 +139,7 @@ void dic_job_write(struct dic_json_writer *writer, const struct dic_api *api,
     int64_t eta = ended ? -1 : dic_job_eta_s(job, dic_clock_wall_ms(api->clock));
     dic_json_begin_object(writer, NULL);
     dic_json_put_text(writer, "job_id", job->id);
-    dic_json_put_text(writer, "status", dic_job_api_status(job->state, &job->totals));
+    dic_json_put_text(writer, "status", dic_job_api_status(job));
     put_progress(writer, job);
     put_time_or_null(writer, "created_at", job->created_ms);
     put_time_or_null(writer, "started_at", job->started_ms);

@@ -93,7 +93,7 @@ static enum dic_code put_head(struct dic_api *api, const struct dic_job *job,
     dic_buf_init(&memory, 64 * 1024);
     DIC_TRY(api->jobs.ops->labels(api->jobs.impl, job->id, labels, &count, &memory, err));
     dic_json_put_text(writer, "job_id", job->id);
-    dic_json_put_text(writer, "status", dic_job_api_status(job->state, &job->totals));
+    dic_json_put_text(writer, "status", dic_job_api_status(job));
     if (job->model_json.len > 0) {
         dic_json_put_raw(writer, "model", job->model_json);
     } else {

@@ -143,8 +143,7 @@ static enum dic_code answer_replayed(struct dic_api *api, struct dic_response *r
     struct dic_job job = {0};
     dic_buf_init(&memory, 1024 * 1024);
     DIC_TRY(api->jobs.ops->get(api->jobs.impl, id, &job, &memory, err));
-    answer_accepted(response, id, dic_job_api_status(job.state, &job.totals), job.totals.images,
-                    DIC_CREATE_REPLAYED);
+    answer_accepted(response, id, dic_job_api_status(&job), job.totals.images, DIC_CREATE_REPLAYED);
     return DIC_OK;
 }
 
@@ -222,7 +221,7 @@ static enum dic_code check_retryable(const struct dic_job *job, struct dic_err *
     if (!dic_job_is_terminal(job->state)) {
         return dic_fail(err, DIC_E_CONFLICT,
                         "job '%s' is %s; its failed images can be retried when it has ended",
-                        job->id, dic_job_api_status(job->state, &job->totals));
+                        job->id, dic_job_api_status(job));
     }
     if (job->totals.failed == 0) {
         return dic_fail(err, DIC_E_CONFLICT, "job '%s' has no failed images", job->id);

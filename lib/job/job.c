@@ -42,8 +42,8 @@ enum dic_code dic_job_state_parse(struct dic_str word, enum dic_job_state *state
             return DIC_OK;
         }
     }
-    return dic_fail(err, DIC_E_INTERNAL, "unknown job state '%.20s' in the store",
-                    word.len ? word.ptr : "");
+    return dic_fail(err, DIC_E_INTERNAL, "unknown job state '%.*s' in the store",
+                    (int)(word.len < 20 ? word.len : 20), word.len ? word.ptr : "");
 }
 
 bool dic_job_is_terminal(enum dic_job_state state)
@@ -61,12 +61,15 @@ enum dic_job_state dic_job_sealed_state(enum dic_job_state state)
     return states[state].sealed;
 }
 
-const char *dic_job_api_status(enum dic_job_state state, const struct dic_job_totals *totals)
+const char *dic_job_api_status(const struct dic_job *job)
 {
-    if (state == DIC_JOB_SUCCEEDED && totals->failed > 0) {
+    if (states[job->state].open) {
+        return job->started_ms == 0 ? "queued" : "running";
+    }
+    if (job->state == DIC_JOB_SUCCEEDED && job->totals.failed > 0) {
         return "completed_with_failures";
     }
-    return states[state].api;
+    return states[job->state].api;
 }
 
 bool dic_job_id_valid(struct dic_str text)

@@ -96,9 +96,9 @@ struct dic_job {
     struct dic_str reason;     /* why it FAILED, for people; empty otherwise */
 };
 
-/* "queued", "running", "succeeded", … as the API says it; totals decide between succeeded and
- * completed_with_failures. */
-const char *dic_job_api_status(enum dic_job_state state, const struct dic_job_totals *totals);
+/* "queued", "running", "succeeded", … as the API says it: an open job is queued until its first
+ * chunk is booked; its failed rows decide between succeeded and completed_with_failures. */
+const char *dic_job_api_status(const struct dic_job *job);
 
 /* True when text has the form of a job id. */
 bool dic_job_id_valid(struct dic_str text);

@@ -29,8 +29,8 @@ static enum dic_code parse_kind(struct dic_str word, enum dic_message_kind *out,
             return DIC_OK;
         }
     }
-    return dic_fail_field(err, DIC_E_UNSUPPORTED, "kind", "message kind '%.20s' is not known here",
-                          word.len ? word.ptr : "");
+    return dic_fail_field(err, DIC_E_UNSUPPORTED, "kind", "message kind '%.*s' is not known here",
+                          (int)(word.len < 20 ? word.len : 20), word.len ? word.ptr : "");
 }
 
 static enum dic_code member(const struct dic_json *root, const char *name,

@@ -107,8 +107,9 @@ struct status_filter {
     " LIMIT ?3"
 
 static const struct status_filter status_filters[] = {
-    {"queued", LIST_SQL("state IN ('ACCEPTED','PLANNING')")},
-    {"running", LIST_SQL("state IN ('RUNNING','FINALIZING','EXPIRING','FAILING')")},
+    {"queued", LIST_SQL("state IN ('ACCEPTED','PLANNING','RUNNING') AND started_ms=0")},
+    {"running", LIST_SQL("(started_ms>0 AND state IN ('ACCEPTED','PLANNING','RUNNING')"
+                         " OR state IN ('FINALIZING','EXPIRING','FAILING'))")},
     {"succeeded", LIST_SQL("state='SUCCEEDED' AND failed=0")},
     {"completed_with_failures", LIST_SQL("state='SUCCEEDED' AND failed>0")},
     {"cancelling", LIST_SQL("state='CANCELLING'")},

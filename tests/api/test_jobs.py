@@ -3,10 +3,14 @@
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
 import yaml
+from conftest import BINARIES, ROOT, Client
+
+MODEL = str(ROOT / "ml-service/model/efficientnet-lite0")
 
 
 def write_manifest(service, name, lines):
@@ -77,7 +81,7 @@ def test_a_bad_query_is_400(client, query):
     assert client.get(f"/result/{job}?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/status/", "/status/x", "/status/" + "a" * 26, "/result/" + "a" * 27, "/nope", "//", "/status/a/b",
+@pytest.mark.parametrize("path", ["/status/", "/status/x", "/status/" + "a" * 26, "/result/" + "a" * 27, "/nope", "/status/a/b",
                                   "/status/%2e%2e", "/submit/", "/STATUS/" + "a" * 26])
 def test_unknown_things_are_404(client, path):
     answer = client.get(path)
@@ -139,7 +143,6 @@ def test_retry_of_what_cannot_be_retried_is_409(client):
 
 
 def test_too_many_failures_fail_the_job(own_service):
-    from conftest import Client
     client = Client(own_service(CHUNK_IMAGES="2").url)
     job = client.job(s3_keys=["missing"] * 40, max_failures=3)
     done = client.wait(job)
@@ -149,7 +152,6 @@ def test_too_many_failures_fail_the_job(own_service):
 
 
 def test_a_deadline_ends_a_job(own_service):
-    from conftest import Client
     service = own_service(WORKER_ENABLED="0", SWEEP_INTERVAL_MS="100")
     client = Client(service.url)
     job = client.job(s3_keys=["test/image.jpg"] * 3, deadline_seconds=1)
@@ -179,7 +181,6 @@ def test_prefer_wait_has_bounds(client, value, status):
 
 
 def test_waiting_ends_when_its_time_is_over(own_service):
-    from conftest import Client
     client = Client(own_service(WORKER_ENABLED="0").url)
     job = client.job(s3_keys=["test/image.jpg"])
     start = time.monotonic()
@@ -236,28 +237,22 @@ def test_a_photo_cut_at_every_97th_byte_never_harms_the_service(client, service)
 
 
 def test_wrong_settings_stop_the_start_and_are_named(tmp_path):
-    import subprocess
-    from conftest import BINARIES
     for name, value, word in [("PORT", "65536", "65535"), ("CHUNK_IMAGES", "0", "CHUNK_IMAGES"), ("PORT", "x", "PORT"),
                               ("MODEL_URI", str(tmp_path), "model.json"), ("BIND_ADDRESS", "nowhere", "BIND_ADDRESS"),
                               ("LOG_LEVEL", "loud", "loud")]:
-        environment = {**os.environ, "PORT": "0", "DATA_DIR": str(tmp_path / "d"), name: value}
+        environment = {**os.environ, "MODEL_URI": MODEL, "PORT": "0", "DATA_DIR": str(tmp_path / "d"), name: value}
         run = subprocess.run([BINARIES / "classifier-local"], env=environment, capture_output=True, text=True, timeout=60)
         assert run.returncode == 1 and word in run.stderr.splitlines()[-1], (name, run.stderr)
 
 
 def test_a_data_folder_is_used_by_one_process_only(service):
-    import subprocess
-    from conftest import BINARIES
-    environment = {**os.environ, "PORT": "0", "DATA_DIR": str(service.folder / "data")}
+    environment = {**os.environ, "MODEL_URI": MODEL, "PORT": "0", "DATA_DIR": str(service.folder / "data")}
     run = subprocess.run([BINARIES / "classifier-local"], env=environment, capture_output=True, text=True, timeout=60)
     assert run.returncode == 1 and "in use" in run.stderr
 
 
 @pytest.mark.parametrize("flag,word", [("--help", "CHUNK_IMAGES"), ("--version", "classifier-local"), ("--check-config", "valid")])
 def test_the_command_line_answers(flag, word):
-    import subprocess
-    from conftest import BINARIES, ROOT
-    environment = {**os.environ, "MODEL_URI": str(ROOT / "ml-service/model/efficientnet-lite0")}
+    environment = {**os.environ, "MODEL_URI": MODEL}
     run = subprocess.run([BINARIES / "classifier-local", flag], env=environment, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0 and word in run.stdout
