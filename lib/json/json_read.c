@@ -16,6 +16,16 @@ static const struct dic_json *outer(const json_t *value)
     return (const struct dic_json *)value;
 }
 
+/* No JSON text holds a raw NUL, and jansson takes one behind a number for the end. */
+static enum dic_code check_no_nul(struct dic_str text, struct dic_err *err)
+{
+    size_t at = dic_str_find(text, '\0');
+    if (at != text.len) {
+        return dic_fail(err, DIC_E_MALFORMED, "not valid JSON: a NUL byte at byte %zu", at);
+    }
+    return DIC_OK;
+}
+
 /* jansson's own limit of depth is 2,048 and fixed; ours is checked by a scan before it. */
 static enum dic_code check_depth(struct dic_str text, struct dic_err *err)
 {
@@ -43,6 +53,7 @@ static enum dic_code check_depth(struct dic_str text, struct dic_err *err)
 
 enum dic_code dic_json_parse(struct dic_str text, struct dic_json **root_out, struct dic_err *err)
 {
+    DIC_TRY(check_no_nul(text, err));
     DIC_TRY(check_depth(text, err));
     json_error_t why;
     const char *bytes = text.ptr == NULL ? "" : text.ptr;

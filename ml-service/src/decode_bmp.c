@@ -203,7 +203,7 @@ static void row_of_indices(const struct bmp *bmp, const uint8_t *in, uint8_t *ou
     const uint32_t mask = (1U << bmp->bits) - 1;
     for (uint32_t x = 0; x < (uint32_t)bmp->width; x++) {
         const uint32_t shift = 8 - bmp->bits * (x % per_byte + 1);
-        memcpy(out + 4 * (size_t)x, bmp->palette[in[x / per_byte] >> shift & mask], 4);
+        memcpy(out + 4 * (size_t)x, bmp->palette[(uint32_t)in[x / per_byte] >> shift & mask], 4);
     }
 }
 
