@@ -17,6 +17,7 @@ def error_of(answer, status, field=None):
     return error
 
 
+@pytest.mark.model
 def test_the_readme_request_gets_its_label(client):
     answer = client.submit(s3_keys=["test/image.jpg"], top_k=5, confidence_threshold=0.5)
     assert answer.status_code == 202
@@ -34,6 +35,7 @@ def test_the_readme_request_gets_its_label(client):
     assert [p["label"] for p in row["predictions"]] == ["espresso"]  # the others are below 0.5
 
 
+@pytest.mark.model
 def test_sample_photos_have_the_labels_that_are_expected(client):
     with open(SAMPLES / "expected.csv", newline="") as file:
         expected = [(row["file"], row["label"]) for row in csv.DictReader(file)]
