@@ -38,9 +38,13 @@ static enum dic_code fail_job(const struct dic_planner *planner, const char *job
 
 static enum dic_code check_size(int64_t images, uint32_t segment, bool ended, struct dic_err *err)
 {
-    if (images > DIC_MAX_JOB_IMAGES || (!ended && segment + 1 >= DIC_MAX_SEGMENTS)) {
+    if (images > DIC_MAX_JOB_IMAGES) {
         return dic_fail(err, DIC_E_TOO_LARGE, "the job has more than %d images",
-                        images > DIC_MAX_JOB_IMAGES ? DIC_MAX_JOB_IMAGES : (int)images);
+                        DIC_MAX_JOB_IMAGES);
+    }
+    if (!ended && segment + 1 >= DIC_MAX_SEGMENTS) {
+        return dic_fail(err, DIC_E_TOO_LARGE, "the job needs more than %d segments of %d chunks",
+                        DIC_MAX_SEGMENTS, DIC_SEGMENT_CHUNKS);
     }
     return DIC_OK;
 }
