@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every blob store promises; the same tests run on each adapter. */
+#ifndef DIC_BLOB_STORE_SUITE_H
+#define DIC_BLOB_STORE_SUITE_H
+
+#include "store/blob_store.h"
+
+/* Fresh and empty for each test; the adapter's test program defines both. */
+struct dic_blob_store dic_blob_suite_open(void);
+void dic_blob_suite_close(struct dic_blob_store store);
+
+int dic_run_blob_store_suite(void);
+
+#endif
