@@ -1,47 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blob_list.h"
 
-#include "base/mem.h"
-#include "blob_path.h"
+#include "job/limits.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct walk {
-    struct dic_str prefix;
-    struct dic_str after;
+    const struct dic_blob_listing *listing;
+    struct dic_blob_names_cache *cache;
+    struct dic_buf path; /* of the folder, with its '/'; empty for the root */
     uint32_t left;
-    dic_blob_visit visit;
-    void *context;
-    bool more;
+    bool more; /* there is a further key: the walk is over */
 };
-
-/* Names of one folder; those of folders end in '/', so that sorting them sorts the keys below. */
-struct names {
-    char **items;
-    size_t count;
-    size_t capacity;
-};
-
-static void names_clean_up(struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        dic_free(names->items[i]);
-    }
-    dic_free(names->items);
-}
-
-static void close_dir(DIR **dir)
-{
-    if (*dir != NULL) {
-        closedir(*dir);
-    }
-}
 
 static int compare(struct dic_str a, struct dic_str b)
 {
@@ -50,99 +25,65 @@ static int compare(struct dic_str a, struct dic_str b)
     return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len;
 }
 
-static int compare_names(const void *a, const void *b)
+static bool is_folder(struct dic_str path)
 {
-    const char *const *left = a;
-    const char *const *right = b;
-    return compare(dic_str(*left), dic_str(*right));
+    return path.ptr[path.len - 1] == '/';
 }
 
-/* Whether a key, or any key below a folder (path ends in '/'), can be part of the listing. */
-static bool is_in_range(const struct walk *walk, struct dic_str path, bool is_folder)
+/* The keys that a name stands for (its own, or all below a folder) come before the listing's. */
+static bool is_before(const struct dic_blob_listing *listing, struct dic_str path)
 {
-    if (!is_folder) {
-        return dic_str_starts_with(path, walk->prefix) && compare(path, walk->after) > 0;
-    }
-    bool in_prefix =
-        dic_str_starts_with(path, walk->prefix) || dic_str_starts_with(walk->prefix, path);
-    bool not_passed = compare(path, walk->after) >= 0 || dic_str_starts_with(walk->after, path);
-    return in_prefix && not_passed;
+    bool leads_to_prefix = is_folder(path) && dic_str_starts_with(listing->prefix, path);
+    bool leads_to_after = is_folder(path) && dic_str_starts_with(listing->after, path);
+    return (!leads_to_prefix && compare(path, listing->prefix) < 0) ||
+           (!leads_to_after && compare(path, listing->after) <= 0);
 }
 
-static void add_name(struct names *names, const char *name, bool is_folder)
+static bool is_behind(const struct dic_blob_listing *listing, struct dic_str path)
 {
-    size_t len = strlen(name);
-    if (names->count == names->capacity) {
-        names->capacity = names->capacity == 0 ? 64 : names->capacity * 2;
-        names->items = dic_realloc(names->items, names->capacity * sizeof *names->items);
-    }
-    char *copy = dic_calloc(len + 2, 1);
-    memcpy(copy, name, len);
-    copy[len] = is_folder ? '/' : '\0';
-    names->items[names->count++] = copy;
+    return compare(path, listing->prefix) > 0 && !dic_str_starts_with(path, listing->prefix);
 }
 
-static unsigned char entry_type(int folder, const struct dirent *entry)
+/* path is the folder's again when the caller restores its length. */
+static struct dic_str path_of(struct walk *walk, const struct dic_blob_names *names, size_t index)
 {
-    struct stat info;
-    if (entry->d_type != DT_UNKNOWN) {
-        return entry->d_type;
-    }
-    if (fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        return DT_UNKNOWN;
-    }
-    return S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_UNKNOWN;
+    dic_buf_append_str(&walk->path, dic_blob_names_at(names, index));
+    return dic_buf_view(&walk->path);
 }
 
-static bool is_skipped(const char *name)
+static size_t first_not_before(struct walk *walk, const struct dic_blob_names *names)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           strncmp(name, DIC_BLOB_TEMPORARY, sizeof DIC_BLOB_TEMPORARY - 1) == 0;
-}
-
-/* Takes the descriptor. path is the folder's key with its '/', or empty; it is restored. */
-static enum dic_code read_names(int fd, const struct walk *walk, struct dic_buf *path,
-                                struct names *names, struct dic_err *err)
-{
-    DIC_CLEANUP(close_dir) DIR *dir = fdopendir(fd);
-    if (dir == NULL) {
-        close(fd);
-        return dic_fail(err, DIC_E_UPSTREAM, "the folder cannot be listed: %s", strerror(errno));
-    }
-    size_t base = path->len;
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        unsigned char type = entry_type(fd, entry);
-        if (is_skipped(entry->d_name) || (type != DT_DIR && type != DT_REG)) {
-            continue;
-        }
-        dic_buf_append_text(path, entry->d_name);
-        dic_buf_append_text(path, type == DT_DIR ? "/" : "");
-        bool wanted = !path->poisoned && is_in_range(walk, dic_buf_view(path), type == DT_DIR);
-        path->len = base;
-        path->poisoned = false;
-        if (wanted) {
-            add_name(names, entry->d_name, type == DT_DIR);
+    size_t base = walk->path.len;
+    size_t low = 0;
+    size_t high = dic_blob_names_count(names);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool before = is_before(walk->listing, path_of(walk, names, middle));
+        walk->path.len = base;
+        if (before) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    if (names->count > 1) {
-        qsort(names->items, names->count, sizeof *names->items, compare_names);
-    }
-    return DIC_OK;
+    return low;
 }
 
-static enum dic_code visit_file(int folder, struct walk *walk, const char *name, struct dic_str key,
-                                struct dic_err *err)
+static enum dic_code visit_file(int folder, struct walk *walk, size_t base, struct dic_err *err)
 {
+    struct dic_str key = dic_buf_view(&walk->path);
     struct stat info;
-    if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) {
-        return DIC_OK; /* removed meanwhile */
+    if (key.len > DIC_MAX_KEY_BYTES ||
+        fstatat(folder, walk->path.ptr + base, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(info.st_mode)) {
+        return DIC_OK; /* no key, or removed meanwhile */
     }
     if (walk->left == 0) {
         walk->more = true;
         return DIC_OK;
     }
     walk->left--;
-    return walk->visit(walk->context, key, info.st_size, err);
+    return walk->listing->visit(walk->listing->context, key, info.st_size, err);
 }
 
 static void close_fd(int *fd)
@@ -152,47 +93,64 @@ static void close_fd(int *fd)
     }
 }
 
-/* Depth is bounded by DIC_MAX_KEY_BYTES: each level adds two bytes to the path at least. */
-static enum dic_code walk_folder(int folder, struct walk *walk, struct dic_buf *path,
-                                 struct dic_err *err)
+static enum dic_code walk_folder(int folder, struct walk *walk, struct dic_err *err);
+
+static enum dic_code walk_below(int folder, struct walk *walk, size_t base, struct dic_err *err)
 {
-    DIC_CLEANUP(names_clean_up) struct names names = {0};
-    int copy = fcntl(folder, F_DUPFD_CLOEXEC, 0);
-    DIC_TRY(read_names(copy, walk, path, &names, err));
-    size_t base = path->len;
-    for (size_t i = 0; i < names.count && !walk->more; i++) {
-        char *name = names.items[i];
-        size_t len = strlen(name);
-        dic_buf_append(path, name, len);
-        if (name[len - 1] == '/') {
-            name[len - 1] = '\0';
-            DIC_CLEANUP(close_fd)
-            int below = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            if (below >= 0) { /* otherwise removed meanwhile, or not ours to read */
-                DIC_TRY(walk_folder(below, walk, path, err));
-            }
-        } else {
-            DIC_TRY(visit_file(folder, walk, name, dic_buf_view(path), err));
+    char name[NAME_MAX + 1];
+    size_t len = walk->path.len - base - 1; /* without its '/' */
+    if (walk->path.len >= DIC_MAX_KEY_BYTES) {
+        return DIC_OK; /* what lies below has no key */
+    }
+    memcpy(name, walk->path.ptr + base, len);
+    name[len] = '\0';
+    DIC_CLEANUP(close_fd)
+    int below = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (below >= 0) {
+        return walk_folder(below, walk, err);
+    }
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES) {
+        return DIC_OK; /* removed or replaced meanwhile, or not ours to read */
+    }
+    return dic_fail(err, DIC_E_UPSTREAM, "a folder cannot be listed: %s", strerror(errno));
+}
+
+static enum dic_code walk_names(int folder, struct walk *walk, const struct dic_blob_names *names,
+                                struct dic_err *err)
+{
+    size_t base = walk->path.len;
+    size_t count = dic_blob_names_count(names);
+    for (size_t i = first_not_before(walk, names); i < count && !walk->more; i++) {
+        struct dic_str path = path_of(walk, names, i);
+        if (is_behind(walk->listing, path)) {
+            walk->path.len = base;
+            break;
         }
-        path->len = base;
+        DIC_TRY(is_folder(path) ? walk_below(folder, walk, base, err)
+                                : visit_file(folder, walk, base, err));
+        walk->path.len = base;
     }
     return DIC_OK;
 }
 
-enum dic_code dic_blob_list(int root_fd, struct dic_str prefix, struct dic_str after,
-                            uint32_t limit, dic_blob_visit visit, void *context, bool *more_out,
+/* Depth is bounded by DIC_MAX_KEY_BYTES: each level adds two bytes to the path at least. */
+static enum dic_code walk_folder(int folder, struct walk *walk, struct dic_err *err)
+{
+    struct dic_blob_names *names = NULL;
+    DIC_TRY(dic_blob_names_take(walk->cache, folder, &names, err));
+    enum dic_code code = walk_names(folder, walk, names, err);
+    dic_blob_names_give(walk->cache, names);
+    return code;
+}
+
+enum dic_code dic_blob_list(struct dic_blob_names_cache *cache, int root_fd,
+                            const struct dic_blob_listing *listing, bool *more_out,
                             struct dic_err *err)
 {
-    struct walk walk = {prefix, after, limit, visit, context, false};
-    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf path;
-    dic_buf_init(&path, 1024 + 256); /* longer paths are no keys */
-    DIC_CLEANUP(close_fd)
-    int folder =
-        openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own read position */
-    if (folder < 0) {
-        return dic_fail(err, DIC_E_UPSTREAM, "the folder cannot be listed: %s", strerror(errno));
-    }
-    DIC_TRY(walk_folder(folder, &walk, &path, err));
+    struct walk walk = {.listing = listing, .cache = cache, .left = listing->limit};
+    dic_buf_init(&walk.path, DIC_MAX_KEY_BYTES + NAME_MAX + 16);
+    enum dic_code code = walk_folder(root_fd, &walk, err);
+    dic_buf_clean_up(&walk.path);
     *more_out = walk.more;
-    return DIC_OK;
+    return code;
 }

@@ -3,14 +3,23 @@
 #ifndef DIC_LOCAL_BLOB_LIST_H
 #define DIC_LOCAL_BLOB_LIST_H
 
+#include "blob_names.h"
 #include "store/blob_store.h"
 
-/* Files being written have names that start with this; listings leave them out. */
-#define DIC_BLOB_TEMPORARY ".dic-tmp-"
+struct dic_blob_listing {
+    struct dic_str prefix;
+    struct dic_str after;
+    uint32_t limit;
+    dic_blob_visit visit;
+    void *context;
+};
 
-/* See dic_blob_store_ops.list. Symbolic links and special files are passed over. */
-DIC_MUST_USE enum dic_code dic_blob_list(int root_fd, struct dic_str prefix, struct dic_str after,
-                                         uint32_t limit, dic_blob_visit visit, void *context,
-                                         bool *more_out, struct dic_err *err);
+/*
+ * See dic_blob_store_ops.list. Passed over are symbolic links, special files, folders that this
+ * process may not read, and names that are no keys: not UTF-8, or over DIC_MAX_KEY_BYTES.
+ */
+DIC_MUST_USE enum dic_code dic_blob_list(struct dic_blob_names_cache *cache, int root_fd,
+                                         const struct dic_blob_listing *listing, bool *more_out,
+                                         struct dic_err *err);
 
 #endif

@@ -44,7 +44,7 @@ enum dic_code dic_blob_path_check(struct dic_str key, struct dic_err *err)
 /* Where openat2 is missing or forbidden (old kernels, some containers): one component at a time. */
 static int open_by_steps(int root_fd, const char *path, int flags)
 {
-    int folder = dup(root_fd);
+    int folder = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
     const char *slash = strchr(path, '/');
     while (folder >= 0 && slash != NULL) {
         char name[NAME_SIZE];
@@ -81,17 +81,24 @@ int dic_open_beneath(int root_fd, const char *path, int flags)
     return (int)file;
 }
 
+/* Its name is durable when it returns, or it was there before. */
+static int make_folder(int parent, const char *name)
+{
+    int made = mkdirat(parent, name, 0755);
+    if ((made != 0 && errno != EEXIST) || (made == 0 && fsync(parent) != 0)) {
+        return -1;
+    }
+    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int dic_make_parents(int root_fd, const char *path, const char **name_out)
 {
-    int folder = dup(root_fd);
+    int folder = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
     const char *slash = strchr(path, '/');
     while (folder >= 0 && slash != NULL) {
         char name[NAME_SIZE];
         snprintf(name, sizeof name, "%.*s", (int)(slash - path), path);
-        int made = mkdirat(folder, name, 0755);
-        int next = made != 0 && errno != EEXIST
-                       ? -1
-                       : openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int next = make_folder(folder, name);
         int saved = errno;
         close(folder);
         errno = saved;

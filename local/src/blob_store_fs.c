@@ -14,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { MAX_ATTEMPTS = 3 }; /* to read a file that is being written */
+
 struct fs_store {
     int root_fd;
-    char *folder;
+    struct dic_blob_names_cache *names;
 };
 
 static void close_fd(int *fd)
@@ -101,24 +103,51 @@ static enum dic_code read_bytes(int fd, int64_t offset, size_t len, struct dic_b
     return DIC_OK;
 }
 
+/* From offset, at most len bytes; *stable_out: nobody wrote to the file meanwhile. */
+static enum dic_code read_stable(int fd, const struct dic_blob_info *info, int64_t offset,
+                                 int64_t len, struct dic_buf *out, bool *stable_out,
+                                 struct dic_err *err)
+{
+    size_t before = out->len;
+    struct stat now;
+    struct dic_blob_info after = {0};
+    DIC_TRY(len > 0 ? read_bytes(fd, offset, (size_t)len, out, err) : DIC_OK);
+    if (fstat(fd, &now) != 0) {
+        return dic_fail(err, DIC_E_UPSTREAM, "the file cannot be read: %s", strerror(errno));
+    }
+    etag_of(&now, &after);
+    *stable_out = strcmp(info->etag, after.etag) == 0 && (int64_t)(out->len - before) == len;
+    if (!*stable_out) {
+        out->len = before;
+    }
+    return DIC_OK;
+}
+
+static enum dic_code being_written(struct dic_err *err)
+{
+    return dic_fail(err, DIC_E_UPSTREAM, "the file is being written");
+}
+
 static enum dic_code get(void *impl, struct dic_str key, int64_t max_bytes, struct dic_buf *out,
                          struct dic_blob_info *info_out, struct dic_err *err)
 {
-    DIC_CLEANUP(close_fd) int fd = -1;
-    struct dic_blob_info info = {0};
-    DIC_TRY(open_object(impl, key, &fd, &info, err));
-    if (info.size_bytes > max_bytes) {
-        return dic_fail(err, DIC_E_TOO_LARGE,
-                        "the file has %" PRId64 " bytes, the limit is %" PRId64, info.size_bytes,
-                        max_bytes);
+    for (int i = 0; i < MAX_ATTEMPTS; i++) {
+        DIC_CLEANUP(close_fd) int fd = -1;
+        struct dic_blob_info info = {0};
+        bool stable = false;
+        DIC_TRY(open_object(impl, key, &fd, &info, err));
+        if (info.size_bytes > max_bytes) {
+            return dic_fail(err, DIC_E_TOO_LARGE,
+                            "the file has %" PRId64 " bytes, the limit is %" PRId64,
+                            info.size_bytes, max_bytes);
+        }
+        DIC_TRY(read_stable(fd, &info, 0, info.size_bytes, out, &stable, err));
+        if (stable) {
+            *(info_out != NULL ? info_out : &info) = info;
+            return DIC_OK;
+        }
     }
-    size_t before = out->len;
-    DIC_TRY(read_bytes(fd, 0, (size_t)info.size_bytes, out, err));
-    info.size_bytes = (int64_t)(out->len - before); /* it may have become shorter meanwhile */
-    if (info_out != NULL) {
-        *info_out = info;
-    }
-    return DIC_OK;
+    return being_written(err);
 }
 
 static enum dic_code get_range(void *impl, struct dic_str key, int64_t offset, int64_t len,
@@ -126,13 +155,19 @@ static enum dic_code get_range(void *impl, struct dic_str key, int64_t offset, i
 {
     DIC_CLEANUP(close_fd) int fd = -1;
     struct dic_blob_info info = {0};
+    bool stable = false;
+    if (offset < 0 || len < 0) {
+        return dic_fail(err, DIC_E_INVALID,
+                        "offset %" PRId64 " and length %" PRId64 " are not both positive", offset,
+                        len);
+    }
     DIC_TRY(open_object(impl, key, &fd, &info, err));
     if (etag != NULL && strcmp(etag, info.etag) != 0) {
         return dic_fail(err, DIC_E_CONFLICT, "the object has changed");
     }
-    int64_t left = info.size_bytes - offset;
-    int64_t wanted = left < len ? left : len;
-    return wanted <= 0 ? DIC_OK : read_bytes(fd, offset, (size_t)wanted, out, err);
+    int64_t left = info.size_bytes > offset ? info.size_bytes - offset : 0;
+    DIC_TRY(read_stable(fd, &info, offset, left < len ? left : len, out, &stable, err));
+    return stable ? DIC_OK : being_written(err);
 }
 
 static enum dic_code head(void *impl, struct dic_str key, struct dic_blob_info *info_out,
@@ -146,8 +181,20 @@ static enum dic_code head(void *impl, struct dic_str key, struct dic_blob_info *
 
 static enum dic_code write_failed(const char *what, struct dic_err *err)
 {
-    return dic_fail(err, DIC_E_UPSTREAM, "the object cannot be written: %s: %s", what,
-                    strerror(errno));
+    switch (errno) {
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+        return dic_fail(err, DIC_E_INVALID, "the key's path is taken by something else: %s",
+                        strerror(errno));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return dic_fail(err, DIC_E_DENIED, "the object may not be written: %s", strerror(errno));
+    default:
+        return dic_fail(err, DIC_E_UPSTREAM, "the object cannot be written: %s: %s", what,
+                        strerror(errno));
+    }
 }
 
 static enum dic_code write_file(int fd, struct dic_str bytes, struct dic_err *err)
@@ -217,7 +264,7 @@ static enum dic_code remove_object(void *impl, struct dic_str key, struct dic_er
     char *slash = strrchr(path, '/');
     DIC_CLEANUP(close_fd) int folder = -1;
     if (slash == NULL) {
-        folder = dup(store->root_fd);
+        folder = fcntl(store->root_fd, F_DUPFD_CLOEXEC, 0);
     } else {
         *slash = '\0';
         folder = dic_open_beneath(store->root_fd, path, O_RDONLY | O_DIRECTORY);
@@ -235,7 +282,8 @@ static enum dic_code list(void *impl, struct dic_str prefix, struct dic_str afte
                           dic_blob_visit visit, void *context, bool *more_out, struct dic_err *err)
 {
     const struct fs_store *store = impl;
-    return dic_blob_list(store->root_fd, prefix, after, limit, visit, context, more_out, err);
+    const struct dic_blob_listing listing = {prefix, after, limit, visit, context};
+    return dic_blob_list(store->names, store->root_fd, &listing, more_out, err);
 }
 
 static void destroy(void *impl)
@@ -243,7 +291,7 @@ static void destroy(void *impl)
     struct fs_store *store = impl;
     if (store != NULL) {
         close_fd(&store->root_fd);
-        dic_free(store->folder);
+        dic_blob_names_cache_destroy(store->names);
         dic_free(store);
     }
 }
@@ -271,7 +319,7 @@ enum dic_code dic_blob_store_fs_new(const char *folder, struct dic_blob_store *s
     }
     struct fs_store *store = dic_calloc(1, sizeof *store);
     store->root_fd = root_fd;
-    store->folder = dic_strdup_len(folder, strlen(folder));
+    store->names = dic_blob_names_cache_new();
     *store_out = (struct dic_blob_store){&ops, store};
     return DIC_OK;
 }
