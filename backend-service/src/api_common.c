@@ -65,6 +65,19 @@ enum dic_code dic_api_job_id(const struct dic_request *request, struct dic_respo
     return DIC_OK;
 }
 
+enum dic_code dic_api_check_no_body(const struct dic_request *request, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    if (request->body.len == 0) {
+        return DIC_OK;
+    }
+    DIC_TRY(dic_json_parse(request->body, &root, err));
+    if (!dic_json_is_object(root) || dic_json_size(root) > 0) {
+        return dic_fail(err, DIC_E_INVALID, "this request takes no body, or an empty object");
+    }
+    return DIC_OK;
+}
+
 enum dic_code dic_api_get_job(struct dic_api *api, const struct dic_request *request,
                               struct dic_response *response, struct dic_job *job_out,
                               struct dic_buf *memory, struct dic_err *err)

@@ -20,6 +20,10 @@ DIC_MUST_USE enum dic_code dic_api_query_number(const struct dic_request *reques
 DIC_MUST_USE enum dic_code dic_api_job_id(const struct dic_request *request,
                                           struct dic_response *response, char id_out[DIC_ID_SIZE],
                                           struct dic_err *err);
+/* For POST routes that are told everything by their path: no body, or {}, which some clients send
+ * in any case. */
+DIC_MUST_USE enum dic_code dic_api_check_no_body(const struct dic_request *request,
+                                                 struct dic_err *err);
 /* The job of the path; memory is initialised here and cleaned up by the caller in any case. */
 DIC_MUST_USE enum dic_code dic_api_get_job(struct dic_api *api, const struct dic_request *request,
                                            struct dic_response *response, struct dic_job *job_out,

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { TOP_LABELS = 20, STREAM_CHUNKS = 4, CURSOR_SIZE = 48 };
 
@@ -127,19 +128,17 @@ static void put_cursor(struct dic_json_writer *writer, const struct dic_job *job
     dic_json_put_text(writer, "next_cursor", cursor);
 }
 
-static enum dic_code answer_page(struct dic_api *api, const struct dic_request *request,
-                                 const struct dic_job *job, struct position from,
+static enum dic_code answer_page(struct dic_api *api, const struct dic_job *job,
+                                 struct position from, uint64_t limit,
                                  struct dic_response *response, struct dic_err *err)
 {
     struct dic_json_writer writer = dic_json_writer(&response->body);
-    struct page page = {.writer = &writer, .from = from};
-    DIC_TRY(
-        dic_api_query_number(request, "limit", 1, DIC_MAX_PAGE, DIC_DEFAULT_PAGE, &page.left, err));
+    struct page page = {.writer = &writer, .from = from, .left = limit};
     dic_json_begin_object(&writer, NULL);
     DIC_TRY(put_head(api, job, &writer, err));
     dic_json_begin_array(&writer, "results");
     /* Chunks may hold one image each: as many of them as rows, and one to learn of a next page. */
-    uint32_t chunks = (uint32_t)page.left + 1;
+    uint32_t chunks = (uint32_t)limit + 1;
     for (uint32_t read = 0; read < chunks && !page.full; read += STREAM_CHUNKS) {
         uint32_t before = page.from.chunk;
         DIC_TRY(api->jobs.ops->rows(api->jobs.impl, job->id, page.from.chunk, STREAM_CHUNKS,
@@ -211,8 +210,21 @@ static void answer_stream(struct dic_api *api, const struct dic_job *job, struct
 static bool wants_ndjson(const struct dic_request *request)
 {
     static const char type[] = "application/x-ndjson";
-    struct dic_str accept = request->header(request, "Accept");
-    return accept.ptr != NULL && strstr(accept.ptr, type) != NULL;
+    struct dic_str rest = request->header(request, "Accept");
+    struct dic_str range = {0};
+    while (rest.ptr != NULL && dic_str_split(&rest, ',', &range)) {
+        while (range.len > 0 && (range.ptr[0] == ' ' || range.ptr[0] == '\t')) {
+            range = dic_str_skip(range, 1);
+        }
+        struct dic_str name = dic_str_len(range.ptr, dic_str_find(range, ';'));
+        while (name.len > 0 && (name.ptr[name.len - 1] == ' ' || name.ptr[name.len - 1] == '\t')) {
+            name.len--;
+        }
+        if (name.len == sizeof type - 1 && strncasecmp(name.ptr, type, name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum dic_code result(struct dic_api *api, const struct dic_request *request,
@@ -221,9 +233,15 @@ static enum dic_code result(struct dic_api *api, const struct dic_request *reque
     static const char *const allowed[] = {"limit", "cursor", NULL};
     struct dic_job job = {0};
     struct position from = {0, 0};
+    uint64_t limit = 0;
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory = {0};
     DIC_TRY(dic_api_check_query(request, allowed, err));
     DIC_TRY(parse_cursor(request->query(request, "cursor"), &from, err));
+    DIC_TRY(dic_api_query_number(request, "limit", 1, DIC_MAX_PAGE, DIC_DEFAULT_PAGE, &limit, err));
+    if (wants_ndjson(request) && request->query(request, "limit").ptr != NULL) {
+        return dic_fail_field(err, DIC_E_MALFORMED, "limit",
+                              "limit is for pages; application/x-ndjson has all rows");
+    }
     DIC_TRY(dic_api_get_job(api, request, response, &job, &memory, err));
     dic_api_json(response, dic_job_is_terminal(job.state) ? 200 : 202);
     if (!dic_job_is_terminal(job.state)) {
@@ -233,7 +251,7 @@ static enum dic_code result(struct dic_api *api, const struct dic_request *reque
         answer_stream(api, &job, from, response);
         return DIC_OK;
     }
-    return answer_page(api, request, &job, from, response, err);
+    return answer_page(api, &job, from, limit, response, err);
 }
 
 enum dic_handling dic_api_result(struct dic_api *api, const struct dic_request *request,

@@ -2,24 +2,64 @@
 /* GET /status/{job-id}, POST /cancel/{job-id}, GET /jobs. */
 #include "api_common.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 enum { FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 250, CURSOR_SIZE = 64 };
 
-/* Prefer: wait=N (RFC 7240). 0 when it is absent; other preferences are not ours to judge. */
+static struct dic_str trimmed(struct dic_str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
+        text = dic_str_skip(text, 1);
+    }
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
+        text.len--;
+    }
+    return text;
+}
+
+/* The value of wait=N in one preference, without its parameters and quotes; ptr NULL for another
+ * preference. */
+static struct dic_str wait_value(struct dic_str preference)
+{
+    struct dic_str value = dic_str_len(preference.ptr, dic_str_find(preference, ';'));
+    struct dic_str name = {0};
+    if (!dic_str_split(&value, '=', &name)) {
+        return dic_str_len(NULL, 0);
+    }
+    name = trimmed(name);
+    if (name.len != 4 || strncasecmp(name.ptr, "wait", 4) != 0) {
+        return dic_str_len(NULL, 0);
+    }
+    value = value.ptr == NULL ? DIC_STR_LIT("") : trimmed(value);
+    if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"') {
+        value = dic_str_len(value.ptr + 1, value.len - 2);
+    }
+    return value;
+}
+
+/* Prefer: respond-async, wait=N (RFC 7240; the first wait counts). 0 when there is none; other
+ * preferences are not ours to judge. A wait that cannot be kept is refused and not ignored, so
+ * that nobody polls without knowing. */
 static enum dic_code wait_seconds(const struct dic_request *request, uint64_t *seconds_out,
                                   struct dic_err *err)
 {
-    struct dic_str prefer = request->header(request, "Prefer");
+    struct dic_str rest = request->header(request, "Prefer");
+    struct dic_str preference = {0};
     struct dic_err why = {0};
     *seconds_out = 0;
-    if (prefer.len < 5 || strncasecmp(prefer.ptr, "wait=", 5) != 0) {
+    while (rest.ptr != NULL && dic_str_split(&rest, ',', &preference)) {
+        struct dic_str value = wait_value(preference);
+        if (value.ptr == NULL) {
+            continue;
+        }
+        if (dic_parse_u64(value, 1, DIC_MAX_WAIT_S, seconds_out, &why) != DIC_OK) {
+            return dic_fail_field(err, DIC_E_MALFORMED, "Prefer", "Prefer: wait: %.200s", why.msg);
+        }
         return DIC_OK;
-    }
-    if (dic_parse_u64(dic_str_skip(prefer, 5), 1, DIC_MAX_WAIT_S, seconds_out, &why) != DIC_OK) {
-        return dic_fail_field(err, DIC_E_MALFORMED, "Prefer", "Prefer: wait: %.200s", why.msg);
     }
     return DIC_OK;
 }
@@ -28,7 +68,7 @@ static enum dic_code wait_seconds(const struct dic_request *request, uint64_t *s
 static bool waits_on(const struct dic_api *api, const struct dic_request *request,
                      struct dic_response *response, const struct dic_job *job, uint64_t seconds)
 {
-    int64_t waited_ms = dic_clock_mono_ms(dic_clock_system()) - request->started_ns / 1000000;
+    int64_t waited_ms = dic_clock_mono_ms(api->clock) - request->started_ns / 1000000;
     int64_t left_ms = (int64_t)seconds * 1000 - waited_ms;
     if (left_ms <= 0 || dic_job_is_terminal(job->state) || atomic_load(&api->draining)) {
         return false;
@@ -66,17 +106,22 @@ enum dic_handling dic_api_status(struct dic_api *api, const struct dic_request *
 
 /* ---- cancel ---- */
 
+/* Once the stop is recorded the job will end: by this call, by a worker, or by the sweeper. So what
+ * fails behind it is logged, and is no failure of the request. */
 static enum dic_code cancel(struct dic_api *api, const char *id, struct dic_err *err)
 {
     const struct dic_job_store *jobs = &api->jobs;
+    struct dic_message message = {.kind = DIC_MESSAGE_SEAL};
+    struct dic_err why = {0};
     DIC_TRY(jobs->ops->stop(jobs->impl, id, DIC_JOB_CANCELLING, DIC_STR_LIT("cancelled by request"),
                             err));
-    /* From here on the job will end: by this call, by a worker, or by the sweeper. */
-    struct dic_err why = {0};
-    if (jobs->ops->seal(jobs->impl, id, &why) != DIC_OK) {
-        struct dic_message message = {.kind = DIC_MESSAGE_SEAL};
-        memcpy(message.job_id, id, DIC_ID_SIZE);
-        return api->queue.ops->send(api->queue.impl, &message, 1, err);
+    if (jobs->ops->seal(jobs->impl, id, &why) == DIC_OK) {
+        return DIC_OK;
+    }
+    dic_log_message(DIC_LOG_WARN, "seal_failed", "job %s: %s", id, why.msg);
+    memcpy(message.job_id, id, DIC_ID_SIZE);
+    if (api->queue.ops->send(api->queue.impl, &message, 1, &why) != DIC_OK) {
+        dic_log_message(DIC_LOG_WARN, "send_failed", "job %s: %s", id, why.msg);
     }
     return DIC_OK;
 }
@@ -90,6 +135,7 @@ enum dic_handling dic_api_cancel(struct dic_api *api, const struct dic_request *
     char id[DIC_ID_SIZE];
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory = {0};
     if (dic_api_check_query(request, allowed, &err) != DIC_OK ||
+        dic_api_check_no_body(request, &err) != DIC_OK ||
         dic_api_job_id(request, response, id, &err) != DIC_OK || cancel(api, id, &err) != DIC_OK ||
         dic_api_get_job(api, request, response, &job, &memory, &err) != DIC_OK) {
         return dic_api_fail(request, response, &err);

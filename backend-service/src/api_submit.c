@@ -237,10 +237,8 @@ static enum dic_code retry(struct dic_api *api, const struct dic_request *reques
     DIC_CLEANUP(draft_clean_up) struct draft draft = {0};
     struct dic_job parent = {0};
     char spec[96];
-    if (request->body.len > 0) {
-        return dic_fail(err, DIC_E_MALFORMED, "this request takes no body");
-    }
     DIC_TRY(dic_api_check_query(request, allowed, err));
+    DIC_TRY(dic_api_check_no_body(request, err));
     DIC_TRY(dic_api_get_job(api, request, response, &parent, &memory, err));
     DIC_TRY(check_retryable(&parent, err));
     snprintf(spec, sizeof spec, "{\"retry_of\":\"%s\"}", parent.id);

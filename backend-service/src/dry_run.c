@@ -6,8 +6,8 @@
 enum { MAX_HEADS = 100, MAX_LISTED = 100000, PAGE_KEYS = 1000, IMAGES_PER_SECOND = 100 };
 
 struct count {
-    int64_t images; /* −1: not known */
-    int64_t bytes;
+    int64_t images;  /* −1: not known */
+    int64_t bytes;   /* −1: not known */
     int64_t sampled; /* objects that were looked at */
     int64_t missing; /* of those */
     bool is_estimate;
@@ -69,69 +69,100 @@ static enum dic_code count_prefix(struct dic_api *api, const struct dic_submit_r
     return code;
 }
 
-static void count_keys(struct dic_api *api, const struct dic_submit_request *body,
-                       struct count *count)
+/* Of a long list every so-manieth key, from its first to its last part. */
+static enum dic_code count_keys(struct dic_api *api, const struct dic_submit_request *body,
+                                struct count *count, struct dic_err *err)
 {
     size_t keys = dic_json_size(body->keys);
-    size_t step = keys <= MAX_HEADS ? 1 : keys / MAX_HEADS;
+    size_t heads = keys < MAX_HEADS ? keys : MAX_HEADS;
     int64_t bytes = 0;
-    for (size_t i = 0; i < keys && count->sampled < MAX_HEADS; i += step) {
+    for (size_t i = 0; i < heads; i++) {
         struct dic_blob_info info = {0};
-        struct dic_err err = {0};
-        enum dic_code code =
-            api->images.ops->head(api->images.impl, dic_submit_request_key(body, i), &info, &err);
-        count->sampled++;
+        struct dic_str key = dic_submit_request_key(body, i * keys / heads);
+        enum dic_code code = api->images.ops->head(api->images.impl, key, &info, err);
+        if (code != DIC_OK && code != DIC_E_NOT_FOUND && code != DIC_E_DENIED &&
+            code != DIC_E_INVALID) {
+            return code; /* says nothing of the image */
+        }
         count->missing += code != DIC_OK;
         bytes += code == DIC_OK ? info.size_bytes : 0;
     }
+    count->sampled = (int64_t)heads;
     count->images = (int64_t)keys;
     count->is_estimate = count->sampled < count->images;
-    count->bytes = count->sampled == 0 ? 0 : bytes * (int64_t)keys / count->sampled;
+    count->bytes = (int64_t)((double)bytes * (double)keys / (double)heads);
+    return DIC_OK;
+}
+
+/* How many lines a manifest has is not known without reading it. */
+static enum dic_code count_manifest(struct dic_api *api, const struct dic_submit_request *body,
+                                    struct count *count, struct dic_err *err)
+{
+    struct dic_blob_info info = {0};
+    enum dic_code code = api->images.ops->head(api->images.impl, body->manifest, &info, err);
+    if (code == DIC_E_NOT_FOUND) {
+        return dic_fail_field(err, DIC_E_INVALID, "manifest_s3_key",
+                              "there is no manifest under this key");
+    }
+    *count = (struct count){.images = -1, .bytes = -1, .sampled = 1, .is_estimate = true};
+    return code;
+}
+
+static void put_int_or_null(struct dic_json_writer *writer, const char *name, int64_t value)
+{
+    if (value < 0) {
+        dic_json_put_null(writer, name);
+    } else {
+        dic_json_put_int(writer, name, value);
+    }
 }
 
 static void write_count(struct dic_api *api, const struct count *count,
                         struct dic_response *response)
 {
     struct dic_json_writer writer = dic_json_writer(&response->body);
-    int64_t images = count->images < 0 ? 0 : count->images;
     dic_json_begin_object(&writer, NULL);
     dic_json_put_bool(&writer, "dry_run", true);
-    if (count->images < 0) {
-        dic_json_put_null(&writer, "total_images");
-    } else {
-        dic_json_put_int(&writer, "total_images", count->images);
-    }
+    put_int_or_null(&writer, "total_images", count->images);
     dic_json_put_int(&writer, "sampled", count->sampled);
     dic_json_put_int(&writer, "missing", count->missing);
     dic_json_put_bool(&writer, "is_estimate", count->is_estimate);
-    dic_json_put_int(&writer, "estimated_bytes", count->bytes);
-    dic_json_put_real(&writer, "estimated_cost_usd",
-                      (double)images * api->usd_per_million_images / 1e6, 6);
-    /* One worker of two cores; docs/benchmarks.md has measured rates. */
-    dic_json_put_int(&writer, "estimated_seconds",
-                     (images + IMAGES_PER_SECOND - 1) / IMAGES_PER_SECOND);
+    put_int_or_null(&writer, "estimated_bytes", count->bytes);
+    if (count->images < 0) {
+        dic_json_put_null(&writer, "estimated_cost_usd");
+        dic_json_put_null(&writer, "estimated_seconds");
+    } else {
+        dic_json_put_real(&writer, "estimated_cost_usd",
+                          (double)count->images * api->usd_per_million_images / 1e6, 6);
+        /* One worker of two cores; docs/benchmarks.md has measured rates. */
+        dic_json_put_int(&writer, "estimated_seconds",
+                         (count->images + IMAGES_PER_SECOND - 1) / IMAGES_PER_SECOND);
+    }
     dic_json_end_object(&writer);
     dic_buf_append_byte(&response->body, '\n');
+}
+
+static enum dic_code count_images(struct dic_api *api, const struct dic_submit_request *body,
+                                  struct count *count, struct dic_err *err)
+{
+    switch (body->params.source) {
+    case DIC_SOURCE_KEYS:
+        return count_keys(api, body, count, err);
+    case DIC_SOURCE_PREFIX:
+        return count_prefix(api, body, count, err);
+    case DIC_SOURCE_MANIFEST:
+        return count_manifest(api, body, count, err);
+    case DIC_SOURCE_RETRY:
+    default:
+        return dic_fail(err, DIC_E_INTERNAL, "a submitted job has no such source");
+    }
 }
 
 enum dic_code dic_dry_run(struct dic_api *api, const struct dic_submit_request *body,
                           struct dic_response *response, struct dic_err *err)
 {
     struct count count = {0};
-    if (body->params.source == DIC_SOURCE_KEYS) {
-        count_keys(api, body, &count);
-    } else if (body->params.source == DIC_SOURCE_PREFIX) {
-        DIC_TRY(count_prefix(api, body, &count, err));
-    } else {
-        struct dic_blob_info info = {0};
-        enum dic_code code = api->images.ops->head(api->images.impl, body->manifest, &info, err);
-        if (code == DIC_E_NOT_FOUND) {
-            return dic_fail_field(err, DIC_E_INVALID, "manifest_s3_key",
-                                  "there is no manifest under this key");
-        }
-        DIC_TRY(code);
-        count = (struct count){.images = -1, .sampled = 1, .is_estimate = true};
-    }
+    DIC_TRY(count_images(api, body, &count, err));
     dic_api_json(response, 200);
     write_count(api, &count, response);
     return DIC_OK;

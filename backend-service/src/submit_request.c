@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_SPEC_BYTES = 256 * 1024, MAX_FAILURES = DIC_MAX_JOB_IMAGES, SHA256_BYTES = 32 };
@@ -191,7 +192,11 @@ static enum dic_code check_tag(void *context, struct dic_str name, const struct 
                               "a tag's name has %zu bytes, allowed are 1 to %d", name.len,
                               DIC_MAX_TAG_NAME_BYTES);
     }
-    DIC_TRY(dic_json_get_str(value, "tags", &text, err));
+    if (dic_json_get_str(value, "tags", &text, NULL) != DIC_OK) {
+        return dic_fail_field(err, DIC_E_INVALID, "tags",
+                              "the value of tag '%.64s' must be a string, not %s", name.ptr,
+                              dic_json_type_name(value));
+    }
     if (text.len > DIC_MAX_TAG_VALUE_BYTES) {
         return dic_fail_field(err, DIC_E_INVALID, "tags",
                               "the value of tag '%.64s' has %zu bytes, at most %d are allowed",
@@ -236,14 +241,47 @@ static void write_globs(struct dic_json_writer *writer, const char *name,
     dic_json_end_array(writer);
 }
 
-static enum dic_code write_tag(void *context, struct dic_str name, const struct dic_json *value,
-                               struct dic_err *err)
+struct tag {
+    struct dic_str name;
+    struct dic_str value;
+};
+
+struct tags {
+    struct tag list[DIC_MAX_TAGS];
+    size_t count;
+};
+
+static enum dic_code collect_tag(void *context, struct dic_str name, const struct dic_json *value,
+                                 struct dic_err *err)
 {
-    struct dic_json_writer *writer = context;
-    struct dic_str text = {0};
-    DIC_TRY(dic_json_get_str(value, "tags", &text, err));
-    dic_json_put_name(writer, name);
-    dic_json_put_str(writer, NULL, text);
+    struct tags *tags = context;
+    struct tag *tag = &tags->list[tags->count++]; /* check_tags has counted them */
+    tag->name = name;
+    return dic_json_get_str(value, "tags", &tag->value, err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct tag *left = a;
+    const struct tag *right = b;
+    size_t common = left->name.len < right->name.len ? left->name.len : right->name.len;
+    int order = memcmp(left->name.ptr, right->name.ptr, common);
+    return order != 0 ? order : (left->name.len > common) - (right->name.len > common);
+}
+
+/* In the order of their names: members of an object have no order of their own. */
+static enum dic_code write_tags(struct dic_json_writer *writer, const struct dic_json *object,
+                                struct dic_err *err)
+{
+    struct tags tags = {0};
+    DIC_TRY(dic_json_each(object, collect_tag, &tags, err));
+    qsort(tags.list, tags.count, sizeof tags.list[0], by_name);
+    dic_json_begin_object(writer, "tags");
+    for (size_t i = 0; i < tags.count; i++) {
+        dic_json_put_name(writer, tags.list[i].name);
+        dic_json_put_str(writer, NULL, tags.list[i].value);
+    }
+    dic_json_end_object(writer);
     return DIC_OK;
 }
 
@@ -259,9 +297,7 @@ static enum dic_code write_spec(struct dic_submit_request *out, struct dic_err *
         dic_json_put_str(&writer, "manifest_s3_key", out->manifest);
     }
     if (out->tags != NULL) {
-        dic_json_begin_object(&writer, "tags");
-        DIC_TRY(dic_json_each(out->tags, write_tag, &writer, err));
-        dic_json_end_object(&writer);
+        DIC_TRY(write_tags(&writer, out->tags, err));
     }
     dic_json_end_object(&writer);
     out->params.spec_json = dic_buf_view(&out->spec);
