@@ -264,6 +264,15 @@ static enum dic_code connect(const char *path, const char *setup_sql,
     return DIC_OK;
 }
 
+static enum dic_code upgrade_schema(sqlite3 *sqlite, int step, struct dic_err *err)
+{
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version=%d; COMMIT", step + 1);
+    DIC_TRY(execute(sqlite, "BEGIN IMMEDIATE", err));
+    DIC_TRY(execute(sqlite, dic_schema_steps[step], err));
+    return execute(sqlite, version, err);
+}
+
 static enum dic_code prepare_schema(sqlite3 *sqlite, struct dic_err *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -278,7 +287,10 @@ static enum dic_code prepare_schema(sqlite3 *sqlite, struct dic_err *err)
                         "knows %d)",
                         version, DIC_SCHEMA_VERSION);
     }
-    return version == DIC_SCHEMA_VERSION ? DIC_OK : execute(sqlite, dic_schema_sql, err);
+    for (int step = version; step >= 0 && step < DIC_SCHEMA_VERSION; step++) {
+        DIC_TRY(upgrade_schema(sqlite, step, err));
+    }
+    return version >= 0 ? DIC_OK : sqlite_failed(sqlite, "user_version", err);
 }
 
 /* ---- the writer ---- */

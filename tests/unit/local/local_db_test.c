@@ -6,12 +6,9 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "job_store_sqlite.h"
-#include "local_store.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { WRITERS = 64, PATH_SIZE = 128 };
@@ -208,6 +205,29 @@ static void a_folder_of_a_newer_version_is_refused(void **state)
     assert_null(fixture->db);
 }
 
+static void a_folder_of_the_first_version_is_brought_up_to_date(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dic_message message = {.kind = DIC_MESSAGE_PLAN, .job_id = "aaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    struct dic_queue_depth depth;
+    uint32_t repaired = 0;
+    struct dic_job_queue queue = dic_job_queue_sqlite(fixture->db);
+    assert_ok(queue.ops->send(queue.impl, &message, 1, NULL));
+    dic_local_db_close(fixture->db);
+    run_sql(fixture, "DROP TABLE garbage; DROP INDEX job_live; DROP INDEX job_clean;"
+                     "DROP INDEX job_flawed; DROP INDEX job_stopped; DROP INDEX job_deadline;"
+                     "CREATE INDEX job_state ON job(state, created_ms, id);"
+                     "PRAGMA user_version=1");
+    fixture->db = NULL;
+    reopen(fixture);
+    queue = dic_job_queue_sqlite(fixture->db);
+    assert_ok(queue.ops->depth(queue.impl, &depth, NULL));
+    assert_int_equal(depth.visible, 1);
+    struct dic_job_store jobs = dic_job_store_sqlite(fixture->db);
+    assert_ok(jobs.ops->sweep(jobs.impl, 1000, 0, 10, &repaired, NULL));
+    reopen(fixture);
+}
+
 static void a_file_that_is_no_database_is_a_typed_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -254,6 +274,7 @@ int main(void)
         CASE(a_full_disk_refuses_what_does_not_fit_and_keeps_the_rest),
         CASE(a_folder_in_use_is_refused_with_its_name_and_the_process),
         CASE(a_folder_of_a_newer_version_is_refused),
+        CASE(a_folder_of_the_first_version_is_brought_up_to_date),
         CASE(a_file_that_is_no_database_is_a_typed_error),
         CASE(leases_end_with_the_process_that_held_them),
     };
