@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { KEYS_PIECE_BYTES = 64 * 1024, HOUR_MS = 3600 * 1000 };
+enum { HOUR_MS = 3600 * 1000 };
 
 struct create {
     const struct dic_new_job *job;
@@ -71,10 +71,13 @@ static enum dic_code insert_job(struct dic_db_connection *connection, const stru
 {
     const struct dic_new_job *job = create->job;
     const struct dic_job_params *params = &job->params;
+    /* A number is used again only when nothing of its last job is left. */
     return dic_db_run(connection,
-                      "INSERT INTO job(id, state, source, top_k, threshold, deadline_ms,"
+                      "INSERT INTO job(seq, id, state, source, top_k, threshold, deadline_ms,"
                       " max_failures, spec, images, created_ms, retry_of)"
-                      " VALUES(?1,'ACCEPTED',?2,?3,?4,?5,?6,?7,-1,?8,?9)",
+                      " VALUES(1+max((SELECT coalesce(max(seq),0) FROM job),"
+                      "  (SELECT coalesce(max(job_seq),0) FROM garbage)),"
+                      " ?1,'ACCEPTED',?2,?3,?4,?5,?6,?7,-1,?8,?9)",
                       NULL, err, "siiriitit", create->id_out, (int64_t)params->source,
                       (int64_t)params->top_k, params->confidence_threshold, params->deadline_ms,
                       params->max_failures, params->spec_json, job->created_ms, job->retry_of);
@@ -85,7 +88,7 @@ static enum dic_code insert_keys(struct dic_db_connection *connection, int64_t s
 {
     int64_t piece = 0;
     while (keys.len > 0) {
-        size_t len = keys.len < KEYS_PIECE_BYTES ? keys.len : KEYS_PIECE_BYTES;
+        size_t len = keys.len < DIC_KEYS_PIECE_BYTES ? keys.len : DIC_KEYS_PIECE_BYTES;
         DIC_TRY(dic_db_run(connection, "INSERT INTO job_keys(key, bytes) VALUES(?1,?2)", NULL, err,
                            "ib", dic_row_key(seq, piece), dic_str_len(keys.ptr, len)));
         keys = dic_str_skip(keys, len);
@@ -120,8 +123,8 @@ static enum dic_code create_job(struct dic_db_connection *connection, void *argu
     if (!found) {
         DIC_TRY(find_live_child(connection, create, &found, err));
     }
-    if (found) {
-        return DIC_OK;
+    if (found) { /* a child found by its parent is what this key names from now on */
+        return insert_idempotency(connection, create, err);
     }
     *create->result_out = DIC_CREATED;
     dic_rand_id(create->id_out);
@@ -154,6 +157,7 @@ struct plan {
     int64_t now_ms;
     uint32_t *segment_out;
     struct dic_buf *resume_out;
+    size_t resume_start;
 };
 
 static enum dic_code add_segment(struct dic_db_connection *connection, void *argument,
@@ -183,6 +187,7 @@ static enum dic_code begin_plan(struct dic_db_connection *connection, void *argu
     struct dic_job_head head;
     sqlite3_stmt *row = NULL;
     bool found = false;
+    plan->resume_out->len = plan->resume_start;
     DIC_TRY(dic_job_head_read(connection, plan->job_id, &head, err));
     if (head.state != DIC_JOB_ACCEPTED && head.state != DIC_JOB_PLANNING) {
         return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s and not being planned", plan->job_id,
@@ -207,6 +212,9 @@ static enum dic_code begin_plan(struct dic_db_connection *connection, void *argu
 enum dic_code dic_sqlite_begin_plan(void *impl, const char *job_id, uint32_t *segment_out,
                                     struct dic_buf *resume_out, struct dic_err *err)
 {
-    struct plan plan = {.job_id = job_id, .segment_out = segment_out, .resume_out = resume_out};
+    struct plan plan = {.job_id = job_id,
+                        .segment_out = segment_out,
+                        .resume_out = resume_out,
+                        .resume_start = resume_out->len};
     return dic_local_db_write(impl, begin_plan, &plan, err);
 }

@@ -112,6 +112,10 @@ static enum dic_code check_segment(const char *job_id, const struct dic_job_head
                                    struct dic_err *err)
 {
     *exists_out = segment->segment < head->segments;
+    bool planned = head->state == DIC_JOB_RUNNING || head->state == DIC_JOB_SUCCEEDED;
+    if (planned && *exists_out) {
+        return DIC_OK; /* repeated after an unknown outcome, or another planner was first */
+    }
     if (head->state != DIC_JOB_ACCEPTED && head->state != DIC_JOB_PLANNING) {
         return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s and not being planned", job_id,
                         dic_job_state_word(head->state));

@@ -45,6 +45,10 @@ DIC_MUST_USE enum dic_code dic_segment_insert(struct dic_db_connection *connecti
                                               const char *job_id,
                                               const struct dic_segment_plan *segment,
                                               int64_t now_ms, struct dic_err *err);
+/* Removes jobs that ended at before_ms or earlier, and idempotency keys that are out of date. */
+DIC_MUST_USE enum dic_code dic_job_remove_old(struct dic_local_db *db, int64_t now_ms,
+                                              int64_t before_ms, uint32_t limit,
+                                              uint32_t *removed_out, struct dic_err *err);
 
 /* Parts of the port, by file. impl is the struct dic_local_db. */
 enum dic_code dic_sqlite_create(void *impl, const struct dic_new_job *job, char id_out[DIC_ID_SIZE],

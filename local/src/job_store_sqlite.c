@@ -101,21 +101,25 @@ struct status_filter {
     const char *condition; /* on state and failed; a literal, part of the SQL */
 };
 
-#define LIST_SQL(condition)                                                                     \
-    "SELECT " JOB_COLUMNS " FROM job WHERE " condition                                          \
-    " AND (created_ms < ?1 OR (created_ms = ?1 AND id < ?2)) ORDER BY created_ms DESC, id DESC" \
-    " LIMIT ?3"
+#define LIST_SQL(condition)                            \
+    "SELECT " JOB_COLUMNS " FROM job WHERE " condition \
+    " AND (created_ms, id) < (?1, ?2) ORDER BY created_ms DESC, id DESC LIMIT ?3"
 
+#define STOPPED "ended_ms>0 AND state<>'SUCCEEDED'"
+
+/* Each condition is that of an index, and perhaps more; see schema.c. */
 static const struct status_filter status_filters[] = {
-    {"queued", LIST_SQL("state IN ('ACCEPTED','PLANNING','RUNNING') AND started_ms=0")},
-    {"running", LIST_SQL("(started_ms>0 AND state IN ('ACCEPTED','PLANNING','RUNNING')"
-                         " OR state IN ('FINALIZING','EXPIRING','FAILING'))")},
+    {"queued",
+     LIST_SQL("ended_ms=0 AND started_ms=0 AND state IN ('ACCEPTED','PLANNING','RUNNING')")},
+    {"running",
+     LIST_SQL("ended_ms=0 AND (started_ms>0 AND state IN ('ACCEPTED','PLANNING','RUNNING')"
+              " OR state IN ('FINALIZING','EXPIRING','FAILING'))")},
     {"succeeded", LIST_SQL("state='SUCCEEDED' AND failed=0")},
     {"completed_with_failures", LIST_SQL("state='SUCCEEDED' AND failed>0")},
-    {"cancelling", LIST_SQL("state='CANCELLING'")},
-    {"cancelled", LIST_SQL("state='CANCELLED'")},
-    {"expired", LIST_SQL("state='EXPIRED'")},
-    {"failed", LIST_SQL("state='FAILED'")},
+    {"cancelling", LIST_SQL("ended_ms=0 AND state='CANCELLING'")},
+    {"cancelled", LIST_SQL(STOPPED " AND state='CANCELLED'")},
+    {"expired", LIST_SQL(STOPPED " AND state='EXPIRED'")},
+    {"failed", LIST_SQL(STOPPED " AND state='FAILED'")},
 };
 
 static const char all_jobs_sql[] = LIST_SQL("1");
@@ -345,12 +349,17 @@ static enum dic_code read_keys(struct dic_db_connection *connection, void *argum
     struct read_keys *read = argument;
     struct dic_job_head head;
     sqlite3_stmt *statement = NULL;
-    int64_t skip = read->offset;
+    int64_t first = read->offset / DIC_KEYS_PIECE_BYTES;
+    int64_t skip = read->offset % DIC_KEYS_PIECE_BYTES;
     int64_t left = read->len;
+    if (read->offset < 0 || first > dic_row_key_last(0)) {
+        return dic_fail(err, DIC_E_INVALID, "offset %lld is outside any key list",
+                        (long long)read->offset);
+    }
     DIC_TRY(dic_job_head_read(connection, read->job_id, &head, err));
     DIC_TRY(dic_db_bind(
         connection, "SELECT bytes FROM job_keys WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
-        &statement, err, "ii", dic_row_key(head.seq, 0), dic_row_key_last(head.seq)));
+        &statement, err, "ii", dic_row_key(head.seq, first), dic_row_key_last(head.seq)));
     while (left > 0) {
         bool row = false;
         DIC_TRY(dic_db_step(connection, statement, &row, err));

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    MAX_STATEMENTS = 64,
+    MAX_STATEMENTS = 96,
     MAX_GROUP = 256, /* operations a commit: bounds the wait of the first one */
     MAX_READERS = 128,
     BUSY_MS = 5000,
@@ -236,7 +236,15 @@ static enum dic_code execute(sqlite3 *sqlite, const char *sql, struct dic_err *e
 }
 
 /* FULL: a commit is on disk when it returns, also after a power loss. */
-static enum dic_code connect(const char *path, struct dic_db_connection **out, struct dic_err *err)
+static const char writer_sql[] =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;"
+    "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY";
+/* There may be as many readers as request threads: their caches are small. */
+static const char reader_sql[] = "PRAGMA query_only=ON; PRAGMA cache_size=-1024;"
+                                 "PRAGMA temp_store=MEMORY";
+
+static enum dic_code connect(const char *path, const char *setup_sql,
+                             struct dic_db_connection **out, struct dic_err *err)
 {
     struct dic_db_connection *connection = dic_calloc(1, sizeof *connection);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -246,10 +254,7 @@ static enum dic_code connect(const char *path, struct dic_db_connection **out, s
     }
     if (code == DIC_OK) {
         sqlite3_busy_timeout(connection->sqlite, BUSY_MS);
-        code = execute(connection->sqlite,
-                       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                       "PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY",
-                       err);
+        code = execute(connection->sqlite, setup_sql, err);
     }
     if (code != DIC_OK) {
         disconnect(connection);
@@ -257,6 +262,15 @@ static enum dic_code connect(const char *path, struct dic_db_connection **out, s
     }
     *out = connection;
     return DIC_OK;
+}
+
+static enum dic_code upgrade_schema(sqlite3 *sqlite, int step, struct dic_err *err)
+{
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version=%d; COMMIT", step + 1);
+    DIC_TRY(execute(sqlite, "BEGIN IMMEDIATE", err));
+    DIC_TRY(execute(sqlite, dic_schema_steps[step], err));
+    return execute(sqlite, version, err);
 }
 
 static enum dic_code prepare_schema(sqlite3 *sqlite, struct dic_err *err)
@@ -273,7 +287,10 @@ static enum dic_code prepare_schema(sqlite3 *sqlite, struct dic_err *err)
                         "knows %d)",
                         version, DIC_SCHEMA_VERSION);
     }
-    return version == DIC_SCHEMA_VERSION ? DIC_OK : execute(sqlite, dic_schema_sql, err);
+    for (int step = version; step >= 0 && step < DIC_SCHEMA_VERSION; step++) {
+        DIC_TRY(upgrade_schema(sqlite, step, err));
+    }
+    return version >= 0 ? DIC_OK : sqlite_failed(sqlite, "user_version", err);
 }
 
 /* ---- the writer ---- */
@@ -282,6 +299,9 @@ static enum dic_code run_request(struct dic_db_connection *writer, struct reques
 {
     DIC_TRY(dic_db_run(writer, "SAVEPOINT one", NULL, &request->err, ""));
     enum dic_code code = request->operation(writer, request->argument, &request->err);
+    if (sqlite3_get_autocommit(writer->sqlite)) {
+        return code != DIC_OK ? code : dic_fail(&request->err, DIC_E_UPSTREAM, "transaction lost");
+    }
     if (code != DIC_OK && dic_db_run(writer, "ROLLBACK TO one", NULL, NULL, "") != DIC_OK) {
         return code; /* the whole group will fail to commit */
     }
@@ -298,22 +318,53 @@ static void fail_group(struct request *group, enum dic_code code, const struct d
     }
 }
 
-static void commit_group(struct dic_local_db *db, struct request *group)
+/* Some errors, a full disk for one, make SQLite give the whole transaction up at once. */
+static enum dic_code run_group(struct dic_db_connection *writer, struct request *group,
+                               struct dic_err *err)
 {
-    struct dic_db_connection *writer = db->writer;
+    for (struct request *request = group; request != NULL; request = request->next) {
+        request->err = (struct dic_err){0};
+        request->code = run_request(writer, request);
+        if (sqlite3_get_autocommit(writer->sqlite)) {
+            *err = request->err;
+            return request->code;
+        }
+    }
+    return dic_db_run(writer, "COMMIT", NULL, err, "");
+}
+
+static enum dic_code commit(struct dic_db_connection *writer, struct request *group,
+                            bool *began_out)
+{
     struct dic_err err = {0};
     enum dic_code code = dic_db_run(writer, "BEGIN IMMEDIATE", NULL, &err, "");
+    *began_out = code == DIC_OK;
     if (code == DIC_OK) {
-        for (struct request *request = group; request != NULL; request = request->next) {
-            request->code = run_request(writer, request);
-        }
-        code = dic_db_run(writer, "COMMIT", NULL, &err, "");
+        code = run_group(writer, group, &err);
     }
     if (code != DIC_OK) {
         if (!sqlite3_get_autocommit(writer->sqlite)) {
             sqlite3_exec(writer->sqlite, "ROLLBACK", NULL, NULL, NULL);
         }
         fail_group(group, code, &err);
+    }
+    return code;
+}
+
+/* When a group cannot be committed each of it is tried alone: where the disk is full, what needs
+ * no room (a cancellation) still works beside what does. */
+static void commit_group(struct dic_local_db *db, struct request *group)
+{
+    bool began = false;
+    if (commit(db->writer, group, &began) == DIC_OK || !began || group->next == NULL) {
+        return;
+    }
+    for (struct request *request = group; request != NULL;) {
+        struct request *next = request->next;
+        request->next = NULL;
+        (void)commit(db->writer, request, &began); /* its code is in the request */
+        request->next = next;
+        request = next;
     }
 }
 
@@ -398,7 +449,7 @@ enum dic_code dic_local_db_read(struct dic_local_db *db, dic_db_operation operat
     }
     dic_unlock(&db->lock);
     if (reader == NULL) {
-        DIC_TRY(connect(db->path, &reader, err));
+        DIC_TRY(connect(db->path, reader_sql, &reader, err));
     }
     enum dic_code code = operation(reader, argument, err);
     dic_lock(&db->lock);
@@ -457,6 +508,16 @@ static char *join(const char *folder, const char *name)
     return dic_buf_detach(&path, &len);
 }
 
+static enum dic_code folder_in_use(int lock_fd, const char *data_dir, struct dic_err *err)
+{
+    char pid[16] = "";
+    ssize_t len = pread(lock_fd, pid, sizeof pid - 1, 0);
+    pid[len > 0 ? strcspn(pid, "\n") : 0] = '\0';
+    return dic_fail_field(err, DIC_E_CONFLICT, "DATA_DIR",
+                          "the data folder %s is in use by process %s", data_dir,
+                          pid[0] == '\0' ? "?" : pid);
+}
+
 static enum dic_code lock_folder(struct dic_local_db *db, const char *data_dir, struct dic_err *err)
 {
     DIC_CLEANUP(dic_free_cleanup) char *path = join(data_dir, "lock");
@@ -469,8 +530,11 @@ static enum dic_code lock_folder(struct dic_local_db *db, const char *data_dir, 
         return dic_fail(err, DIC_E_UPSTREAM, "cannot open %s: %s", path, strerror(errno));
     }
     if (flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        return dic_fail_field(err, DIC_E_CONFLICT, "DATA_DIR",
-                              "the data folder %s is in use by another process", data_dir);
+        return folder_in_use(db->lock_fd, data_dir, err);
+    }
+    /* For people only: the lock is the flock, and ends with the process. */
+    if (ftruncate(db->lock_fd, 0) != 0 || dprintf(db->lock_fd, "%d\n", (int)getpid()) < 0) {
+        dic_log_message(DIC_LOG_WARN, "lock_without_pid", "%s: %s", path, strerror(errno));
     }
     return DIC_OK;
 }
@@ -480,7 +544,7 @@ static enum dic_code start(struct dic_local_db *db, const char *data_dir, struct
 {
     DIC_TRY(lock_folder(db, data_dir, err));
     db->path = join(data_dir, "jobs.sqlite");
-    DIC_TRY(connect(db->path, &db->writer, err));
+    DIC_TRY(connect(db->path, writer_sql, &db->writer, err));
     DIC_TRY(prepare_schema(db->writer->sqlite, err));
     DIC_TRY(execute(db->writer->sqlite,
                     "UPDATE queue SET visible_ms=0, lease=0 WHERE visible_ms<>0", err));

@@ -18,13 +18,17 @@
 struct dic_local_db;
 struct dic_db_connection;
 
-/* DIC_E_CONFLICT when another process has the folder open. Makes the folder's files. */
+/* DIC_E_CONFLICT, with its pid, when another process has the folder open. Makes the folder's files.
+ */
 DIC_MUST_USE enum dic_code dic_local_db_open(const char *data_dir, const struct dic_clock *clock,
                                              struct dic_local_db **db_out, struct dic_err *err);
 void dic_local_db_close(struct dic_local_db *db); /* NULL is fine */
 const struct dic_clock *dic_local_db_clock(const struct dic_local_db *db);
 
-/* Runs in the writer thread, inside a savepoint that is rolled back unless it returns DIC_OK. */
+/*
+ * Runs in the writer thread, inside a savepoint that is rolled back unless it returns DIC_OK. It
+ * may run again after its transaction was lost, so it sets its results and never adds to them.
+ */
 typedef enum dic_code (*dic_db_operation)(struct dic_db_connection *connection, void *argument,
                                           struct dic_err *err);
 /* Durable when it returns DIC_OK. */

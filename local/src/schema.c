@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schema.h"
 
-const char dic_schema_sql[] =
-    "BEGIN IMMEDIATE;"
+static const char version_1[] =
     "CREATE TABLE job("
     "  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL,"
     "  source INTEGER NOT NULL, top_k INTEGER NOT NULL, threshold REAL NOT NULL,"
@@ -44,6 +43,18 @@ const char dic_schema_sql[] =
     "  receives INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0,"
     "  sent_ms INTEGER NOT NULL) STRICT;"
     "CREATE INDEX queue_order ON queue(visible_ms, chunk, id);"
-    "CREATE INDEX queue_job ON queue(job_seq, kind, chunk);"
-    "PRAGMA user_version = 1;"
-    "COMMIT;";
+    "CREATE INDEX queue_job ON queue(job_seq, kind, chunk);";
+
+/* Lists by status: open jobs are few and ended ones many, so each status has its own index of the
+ * latter. garbage: jobs that are gone, whose rows are still to be removed, piece by piece. */
+static const char version_2[] =
+    "DROP INDEX job_state;"
+    "CREATE INDEX job_live ON job(created_ms, id) WHERE ended_ms = 0;"
+    "CREATE INDEX job_clean ON job(created_ms, id) WHERE state = 'SUCCEEDED' AND failed = 0;"
+    "CREATE INDEX job_flawed ON job(created_ms, id) WHERE state = 'SUCCEEDED' AND failed > 0;"
+    "CREATE INDEX job_stopped ON job(state, created_ms, id)"
+    "  WHERE ended_ms > 0 AND state <> 'SUCCEEDED';"
+    "CREATE INDEX job_deadline ON job(deadline_ms) WHERE deadline_ms > 0 AND ended_ms = 0;"
+    "CREATE TABLE garbage(job_seq INTEGER PRIMARY KEY) STRICT;";
+
+const char *const dic_schema_steps[DIC_SCHEMA_VERSION] = {version_1, version_2};

@@ -11,11 +11,12 @@
 
 #include <stdint.h>
 
-enum { DIC_SCHEMA_VERSION = 1, DIC_KEY_BITS = 20 };
+enum { DIC_SCHEMA_VERSION = 2, DIC_KEY_BITS = 20, DIC_KEYS_PIECE_BYTES = 64 * 1024 };
 
 _Static_assert(DIC_MAX_SEGMENTS *DIC_SEGMENT_CHUNKS <= 1 << DIC_KEY_BITS, "chunk numbers fit");
 
-extern const char dic_schema_sql[];
+/* Step n makes version n + 1 of version n. */
+extern const char *const dic_schema_steps[DIC_SCHEMA_VERSION];
 
 static inline int64_t dic_row_key(int64_t job_seq, int64_t number)
 {
