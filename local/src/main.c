@@ -12,6 +12,7 @@
 #include "pipeline.h"
 #include "samples.h"
 #include "server.h"
+#include "split_search.h"
 #include "sweeper.h"
 #include "worker.h"
 
@@ -23,7 +24,7 @@
 #define DIC_VERSION "0.0.0"
 #endif
 
-enum { TENSORS_PER_DECODER = 4, DRAIN_GRACE_MS = 4000, DAY_MS = 24 * 3600 * 1000 };
+enum { TENSORS_PER_DECODER = 4, SPLIT_PROBE_MS = 100, DRAIN_GRACE_MS = 4000, DAY_MS = 24 * 3600 * 1000 };
 
 struct settings {
     int64_t port;
@@ -66,9 +67,9 @@ static const struct dic_setting table[] = {
     {"WORKER_ENABLED", DIC_SETTING_NUMBER, AT(worker_enabled), "1", 0, 1, false,
      "0: accept jobs, but leave them queued"},
     {"DECODERS", DIC_SETTING_NUMBER, AT(decoders), "0", 0, 64, false,
-     "decoder processes; 0: one for each CPU"},
+     "decoder processes; 0: up to one for each CPU, as measured"},
     {"LANES", DIC_SETTING_NUMBER, AT(lanes), "0", 0, 64, false,
-     "inference lanes; 0: one for each CPU"},
+     "inference lanes; 0: up to one for each CPU, as measured"},
     {"FETCHERS", DIC_SETTING_NUMBER, AT(fetchers), "2", 1, 64, false, "threads that read images"},
     {"CHUNK_IMAGES", DIC_SETTING_NUMBER, AT(chunk_images), "100", 1, DIC_MAX_CHUNK_IMAGES, false,
      "images in a chunk, the unit of delivery and accounting"},
@@ -112,6 +113,7 @@ struct application {
     struct dic_local *store;
     struct dic_classifier classifier;
     struct dic_pipeline *pipeline;
+    struct dic_split_search *split_search;
     struct dic_worker *worker;
     struct dic_api api;
     struct dic_server *server;
@@ -185,6 +187,16 @@ static void start_pipeline(struct application *app)
     dic_pipeline_start(&options, &app->pipeline);
 }
 
+static void choose_split(struct application *app)
+{
+    struct dic_split splits[DIC_SPLITS_MAX];
+    const uint32_t count =
+        dic_split_candidates(dic_cpu_count(), (uint32_t)app->settings.decoders,
+                             (uint32_t)app->settings.lanes, splits);
+    const uint32_t best = dic_split_probe(app->pipeline, splits, count, SPLIT_PROBE_MS);
+    app->split_search = dic_split_search_start(app->pipeline, splits, count, best);
+}
+
 static void start_worker(struct application *app)
 {
     struct dic_worker_options options = {
@@ -208,6 +220,7 @@ static enum dic_code start_inference(struct application *app, struct dic_err *er
 {
     DIC_TRY(dic_classifier_openvino_new(app->model, app->lane_count, &app->classifier, err));
     start_pipeline(app);
+    choose_split(app);
     start_worker(app);
     return DIC_OK;
 }
@@ -297,6 +310,7 @@ static void clean_up(struct application *app)
 {
     dic_server_destroy(app->server);
     dic_worker_destroy(app->worker);
+    dic_split_search_stop(app->split_search);
     dic_pipeline_destroy(app->pipeline);
     if (app->classifier.ops != NULL) {
         app->classifier.ops->destroy(app->classifier.impl);

@@ -115,6 +115,7 @@ static void reset_outcome(struct dic_task *task)
 void dic_pipeline_submit(struct dic_pipeline *pipeline, struct dic_task *task)
 {
     reset_outcome(task);
+    atomic_fetch_add(&pipeline->in_work, 1);
     DIC_GUARD(&pipeline->lock);
     if (pipeline->last_task == NULL) {
         pipeline->first_task = task;
@@ -143,6 +144,7 @@ void dic_pipeline_counts(const struct dic_pipeline *pipeline, struct dic_pipelin
         .decode_ns = atomic_load(&pipeline->decode_ns),
         .infer_ns = atomic_load(&pipeline->infer_ns),
         .fetched_bytes = atomic_load(&pipeline->fetched_bytes),
+        .in_work = atomic_load(&pipeline->in_work),
         .active_decoders = atomic_load(&pipeline->active_decoders),
         .active_lanes = atomic_load(&pipeline->active_lanes),
     };

@@ -25,6 +25,8 @@ struct dic_prediction {
  * the pipeline; done must not block for long. */
 struct dic_task {
     struct dic_str key;
+    struct dic_str
+        bytes;      /* the picture itself, kept alive like the task; ptr NULL: fetch the key */
     uint32_t top_k; /* 1 to DIC_MAX_TOP_K */
     void (*done)(struct dic_task *task);
     void *context;
@@ -75,6 +77,7 @@ struct dic_pipeline_counts {
     uint64_t decode_ns;
     uint64_t infer_ns;
     uint64_t fetched_bytes;
+    uint64_t in_work; /* submitted and not finished */
     uint32_t active_decoders;
     uint32_t active_lanes;
 };

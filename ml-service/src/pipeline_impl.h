@@ -72,6 +72,7 @@ struct dic_pipeline {
     atomic_uint_fast64_t decode_ns;
     atomic_uint_fast64_t infer_ns;
     atomic_uint_fast64_t fetched_bytes;
+    atomic_uint_fast64_t in_work;
 };
 
 /* Bodies of the threads; arg is a struct worker. */

@@ -30,6 +30,7 @@ static void finish(struct dic_pipeline *pipeline, struct dic_task *task)
         atomic_fetch_add(&pipeline->done, 1);
         atomic_fetch_add(&pipeline->failed, task->error == DIC_ROW_OK ? 0 : 1);
     }
+    atomic_fetch_sub(&pipeline->in_work, 1);
     task->done(task);
 }
 
@@ -128,13 +129,22 @@ static bool next_task(struct dic_pipeline *pipeline, struct dic_task **task_out,
     return true;
 }
 
+static enum dic_code get(struct dic_pipeline *pipeline, const struct dic_task *task,
+                         struct dic_buf *bytes, struct dic_err *err)
+{
+    const struct dic_blob_store *images = &pipeline->options.images;
+    if (task->bytes.ptr != NULL) {
+        dic_buf_append_str(bytes, task->bytes);
+        return DIC_OK;
+    }
+    return images->ops->get(images->impl, task->key, DIC_MAX_IMAGE_BYTES, bytes, NULL, err);
+}
+
 static void fetch(struct dic_pipeline *pipeline, struct dic_task *task, struct dic_buf *bytes)
 {
     struct dic_err err = {0};
-    const struct dic_blob_store *images = &pipeline->options.images;
     const int64_t start_ns = now_ns();
-    enum dic_code code =
-        images->ops->get(images->impl, task->key, DIC_MAX_IMAGE_BYTES, bytes, NULL, &err);
+    enum dic_code code = get(pipeline, task, bytes, &err);
     task->fetch_ns = now_ns() - start_ns;
     task->size_bytes = (int64_t)bytes->len;
     if (code != DIC_OK) {
