@@ -24,7 +24,12 @@
 #define DIC_VERSION "0.0.0"
 #endif
 
-enum { TENSORS_PER_DECODER = 4, SPLIT_PROBE_MS = 100, DRAIN_GRACE_MS = 4000, DAY_MS = 24 * 3600 * 1000 };
+enum {
+    TENSORS_PER_DECODER = 4,
+    SPLIT_PROBE_MS = 400,
+    DRAIN_GRACE_MS = 4000,
+    DAY_MS = 24 * 3600 * 1000
+};
 
 struct settings {
     int64_t port;
@@ -190,11 +195,9 @@ static void start_pipeline(struct application *app)
 static void choose_split(struct application *app)
 {
     struct dic_split splits[DIC_SPLITS_MAX];
-    const uint32_t count =
-        dic_split_candidates(dic_cpu_count(), (uint32_t)app->settings.decoders,
-                             (uint32_t)app->settings.lanes, splits);
-    const uint32_t best = dic_split_probe(app->pipeline, splits, count, SPLIT_PROBE_MS);
-    app->split_search = dic_split_search_start(app->pipeline, splits, count, best);
+    const uint32_t count = dic_split_candidates(dic_cpu_count(), (uint32_t)app->settings.decoders,
+                                                (uint32_t)app->settings.lanes, splits);
+    app->split_search = dic_split_search_start(app->pipeline, splits, count, SPLIT_PROBE_MS);
 }
 
 static void start_worker(struct application *app)

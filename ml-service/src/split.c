@@ -78,8 +78,15 @@ static void end_round(struct dic_split_tuner *tuner)
 void dic_split_tuner_init(struct dic_split_tuner *tuner, const struct dic_split *splits,
                           uint32_t count, uint32_t holder)
 {
-    *tuner = (struct dic_split_tuner){.count = count, .holder = holder};
+    *tuner = (struct dic_split_tuner){.count = count};
     memcpy(tuner->splits, splits, count * sizeof *splits);
+    dic_split_tuner_restart(tuner, holder);
+}
+
+void dic_split_tuner_restart(struct dic_split_tuner *tuner, uint32_t holder)
+{
+    tuner->holder = holder;
+    tuner->rest = 0;
     tuner->next_rest = DIC_SPLIT_REST;
     begin_round(tuner);
 }

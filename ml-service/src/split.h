@@ -54,6 +54,8 @@ struct dic_split_tuner {
 
 void dic_split_tuner_init(struct dic_split_tuner *tuner, const struct dic_split *splits,
                           uint32_t count, uint32_t holder);
+/* Forgets what was measured. */
+void dic_split_tuner_restart(struct dic_split_tuner *tuner, uint32_t holder);
 /* rate: images/s of the epoch that ended, in the split of the last call (at first: the holder). */
 struct dic_split dic_split_tuner_next(struct dic_split_tuner *tuner, double rate);
 /* The epoch that ended says nothing: there was not enough work, say. The turn is begun anew. */

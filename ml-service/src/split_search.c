@@ -26,15 +26,27 @@ static int64_t now_ns(void)
     return dic_clock_mono_ns(dic_clock_system());
 }
 
+struct dic_split_search {
+    struct dic_pipeline *pipeline;
+    struct dic_split_tuner tuner; /* the thread's */
+    uint32_t probe_ms;
+    pthread_t thread;
+    atomic_bool stopping;
+    pthread_mutex_t lock; /* of wake */
+    pthread_cond_t wake;
+};
+
 /* ---- at the start ---- */
 
 struct probe {
     struct dic_pipeline *pipeline;
+    const struct dic_split_search *search;
     atomic_bool stop;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     uint32_t out; /* tasks that the pipeline has */
     uint32_t finished;
+    bool given_up;
     int64_t first_ns; /* when the first and the last of `finished` came */
     int64_t last_ns;
 };
@@ -57,11 +69,20 @@ static void probe_done(struct dic_task *task)
     }
 }
 
+/* With the lock held. */
+static bool work_has_come(const struct probe *probe)
+{
+    struct dic_pipeline_counts counts;
+    dic_pipeline_counts(probe->pipeline, &counts);
+    return counts.in_work > probe->out || atomic_load(&probe->search->stopping);
+}
+
 static void run_until(struct probe *probe, int64_t end_ns, uint32_t enough)
 {
     DIC_GUARD(&probe->lock);
-    for (int64_t left_ns = end_ns - now_ns(); left_ns > 0 && probe->finished < enough;
-         left_ns = end_ns - now_ns()) {
+    for (int64_t left_ns = end_ns - now_ns();
+         left_ns > 0 && probe->finished < enough && !probe->given_up; left_ns = end_ns - now_ns()) {
+        probe->given_up = work_has_come(probe);
         dic_cond_wait_ms(&probe->changed, &probe->lock, left_ns / 1000000 + 1);
     }
 }
@@ -129,28 +150,31 @@ static void submit_all(struct probe *probe, struct dic_task *tasks, uint32_t cou
     }
 }
 
-uint32_t dic_split_probe(struct dic_pipeline *pipeline, const struct dic_split *splits,
-                         uint32_t count, uint32_t budget_ms)
+/* Returns the index of the best one. */
+static uint32_t probe_splits(const struct dic_split_search *search)
 {
-    if (count < 2) {
-        dic_pipeline_set_split(pipeline, splits[0].decoders, splits[0].lanes);
-        return 0;
-    }
+    const struct dic_split *splits = search->tuner.splits;
+    const uint32_t count = search->tuner.count;
     double rates[DIC_SPLITS_MAX] = {0};
     const uint32_t places = (splits[0].decoders + splits[0].lanes) * WAITS_PER_PLACE;
     struct dic_task *tasks = dic_calloc(places, sizeof *tasks);
-    struct probe probe = {.pipeline = pipeline};
+    struct probe probe = {.pipeline = search->pipeline, .search = search};
+    uint32_t best = 0;
     dic_mutex_init(&probe.lock);
     dic_cond_init(&probe.changed);
     submit_all(&probe, tasks, places);
     run_until(&probe, now_ns() + (int64_t)WARM_UP_MS * 1000000, places);
-    for (uint32_t i = 0; i < count; i++) {
-        rates[i] = measure(&probe, splits[i], budget_ms / count);
+    const uint32_t slice_ms = search->probe_ms / (2 * count);
+    for (uint32_t i = 0; i < 2 * count; i++) { /* there and back: nobody is always first */
+        const uint32_t index = i < count ? i : 2 * count - 1 - i;
+        rates[index] += measure(&probe, splits[index], slice_ms) / 2;
     }
     wait_for_all(&probe);
-    const uint32_t best = best_of(rates, count);
-    dic_pipeline_set_split(pipeline, splits[best].decoders, splits[best].lanes);
-    log_rates(splits, rates, count, best);
+    if (!probe.given_up) {
+        best = best_of(rates, count);
+        log_rates(splits, rates, count, best);
+    }
+    dic_pipeline_set_split(search->pipeline, splits[best].decoders, splits[best].lanes);
     pthread_mutex_destroy(&probe.lock);
     pthread_cond_destroy(&probe.changed);
     dic_free(tasks);
@@ -159,25 +183,16 @@ uint32_t dic_split_probe(struct dic_pipeline *pipeline, const struct dic_split *
 
 /* ---- while working ---- */
 
-struct dic_split_search {
-    struct dic_pipeline *pipeline;
-    struct dic_split_tuner tuner; /* the thread's */
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards stopping */
-    pthread_cond_t wake;
-    bool stopping;
-};
-
 /* False when the search is over. */
 static bool sleep_epoch(struct dic_split_search *search)
 {
     const int64_t end_ns = now_ns() + (int64_t)EPOCH_MS * 1000000;
     DIC_GUARD(&search->lock);
-    for (int64_t left_ns = end_ns - now_ns(); left_ns > 0 && !search->stopping;
+    for (int64_t left_ns = end_ns - now_ns(); left_ns > 0 && !atomic_load(&search->stopping);
          left_ns = end_ns - now_ns()) {
         dic_cond_wait_ms(&search->wake, &search->lock, left_ns / 1000000 + 1);
     }
-    return !search->stopping;
+    return !atomic_load(&search->stopping);
 }
 
 static void log_change(struct dic_split split)
@@ -212,6 +227,9 @@ static void *search_run(void *arg)
 {
     struct dic_split_search *search = arg;
     struct dic_pipeline_counts before;
+    if (search->probe_ms > 0) {
+        dic_split_tuner_restart(&search->tuner, probe_splits(search));
+    }
     dic_pipeline_counts(search->pipeline, &before);
     int64_t before_ns = now_ns();
     while (sleep_epoch(search)) {
@@ -227,14 +245,16 @@ static void *search_run(void *arg)
 
 struct dic_split_search *dic_split_search_start(struct dic_pipeline *pipeline,
                                                 const struct dic_split *splits, uint32_t count,
-                                                uint32_t holder)
+                                                uint32_t probe_ms)
 {
+    dic_pipeline_set_split(pipeline, splits[0].decoders, splits[0].lanes);
     if (count < 2) {
         return NULL;
     }
     struct dic_split_search *search = dic_calloc(1, sizeof *search);
     search->pipeline = pipeline;
-    dic_split_tuner_init(&search->tuner, splits, count, holder);
+    search->probe_ms = probe_ms;
+    dic_split_tuner_init(&search->tuner, splits, count, 0);
     dic_mutex_init(&search->lock);
     dic_cond_init(&search->wake);
     dic_thread_start(&search->thread, "split", search_run, search);
@@ -247,7 +267,7 @@ void dic_split_search_stop(struct dic_split_search *search)
         return;
     }
     dic_lock(&search->lock);
-    search->stopping = true;
+    atomic_store(&search->stopping, true);
     pthread_cond_signal(&search->wake);
     dic_unlock(&search->lock);
     dic_thread_join(search->thread);
