@@ -164,9 +164,9 @@ static enum dic_code create(struct dic_api *api, struct draft *draft, int64_t to
     return DIC_OK;
 }
 
-static enum dic_code accept_job(struct dic_api *api, const struct dic_request *request,
-                                const struct dic_submit_request *body,
-                                struct dic_response *response, struct dic_err *err)
+static enum dic_code accept_job(struct dic_api *api, const struct dic_submit_request *body,
+                                struct dic_str key, struct dic_response *response,
+                                struct dic_err *err)
 {
     DIC_CLEANUP(draft_clean_up) struct draft draft = {0};
     int64_t total = body->keys == NULL ? -1 : (int64_t)dic_json_size(body->keys);
@@ -177,7 +177,7 @@ static enum dic_code accept_job(struct dic_api *api, const struct dic_request *r
         draft.job.params.deadline_ms = draft.job.created_ms + body->params.deadline_ms;
     }
     draft.job.request_hash = dic_str(body->hash);
-    DIC_TRY(idempotency_key(request, &draft.job.idempotency_key, err));
+    draft.job.idempotency_key = key;
     if (body->keys != NULL) {
         DIC_TRY(draft_keys(api, body, &draft, err));
     }
@@ -203,14 +203,16 @@ enum dic_handling dic_api_submit(struct dic_api *api, const struct dic_request *
     static const char *const allowed[] = {"dry_run", NULL};
     struct dic_err err = {0};
     bool dry_run = false;
+    struct dic_str key = {0};
     DIC_CLEANUP(dic_submit_request_clean_up) struct dic_submit_request body = {0};
     if (dic_api_check_query(request, allowed, &err) != DIC_OK ||
         wants_dry_run(request, &dry_run, &err) != DIC_OK ||
+        idempotency_key(request, &key, &err) != DIC_OK ||
         dic_submit_request_parse(request->body, &body, &err) != DIC_OK) {
         return dic_api_fail(request, response, &err);
     }
     enum dic_code code = dry_run ? dic_dry_run(api, &body, response, &err)
-                                 : accept_job(api, request, &body, response, &err);
+                                 : accept_job(api, &body, key, response, &err);
     return code == DIC_OK ? DIC_HANDLED : dic_api_fail(request, response, &err);
 }
 

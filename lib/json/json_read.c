@@ -164,13 +164,30 @@ enum dic_code dic_json_get_str(const struct dic_json *value, const char *field, 
     return DIC_OK;
 }
 
+/* 5.0 is an integer to JSON Schema and to every client that has one type of number; so it is here,
+ * as far as a double tells each integer from its neighbours. */
+static bool whole_number(const json_t *value, int64_t *out)
+{
+    static const double exact = 9007199254740992.0; /* 2^53 */
+    if (json_is_integer(value)) {
+        *out = json_integer_value(value);
+        return true;
+    }
+    const double real = json_is_real(value) ? json_real_value(value) : 0.5;
+    if (!(real > -exact && real < exact) || (double)(int64_t)real != real) {
+        return false;
+    }
+    *out = (int64_t)real;
+    return true;
+}
+
 enum dic_code dic_json_get_int(const struct dic_json *value, const char *field, int64_t min,
                                int64_t max, int64_t *out, struct dic_err *err)
 {
-    if (!json_is_integer(inner(value))) {
+    int64_t number = 0;
+    if (!whole_number(inner(value), &number)) {
         return wrong_type(value, field, "an integer", err);
     }
-    int64_t number = json_integer_value(inner(value));
     if (number < min || number > max) {
         return dic_fail_field(err, DIC_E_INVALID, field,
                               "%s is %" PRId64 ", allowed are %" PRId64 " to %" PRId64, field,

@@ -43,7 +43,7 @@ DIC_MUST_USE enum dic_code dic_json_each(const struct dic_json *object, dic_json
 /* Typed values; `field` is the name used in the message. A string may hold U+0000. */
 DIC_MUST_USE enum dic_code dic_json_get_str(const struct dic_json *value, const char *field,
                                             struct dic_str *out, struct dic_err *err);
-/* A JSON integer within [min, max]; 1.0 and 1e3 are refused. */
+/* A whole number within [min, max], also when written as 5.0 or 1e3 (JSON Schema's integer). */
 DIC_MUST_USE enum dic_code dic_json_get_int(const struct dic_json *value, const char *field,
                                             int64_t min, int64_t max, int64_t *out,
                                             struct dic_err *err);

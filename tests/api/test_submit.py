@@ -75,7 +75,7 @@ def test_an_image_that_no_label_fits_well_enough_is_unknown(client):
 
 
 @pytest.mark.parametrize("members,field", [
-    ({"top_k": 0}, "top_k"), ({"top_k": 101}, "top_k"), ({"top_k": 1.0}, "top_k"), ({"top_k": "5"}, "top_k"),
+    ({"top_k": 0}, "top_k"), ({"top_k": 101}, "top_k"), ({"top_k": 1.5}, "top_k"), ({"top_k": "5"}, "top_k"),
     ({"top_k": True}, "top_k"), ({"top_k": None}, "top_k"),
     ({"confidence_threshold": -1}, "confidence_threshold"), ({"confidence_threshold": 2}, "confidence_threshold"),
     ({"confidence_threshold": 1.0000001}, "confidence_threshold"), ({"confidence_threshold": "0.5"}, "confidence_threshold"),

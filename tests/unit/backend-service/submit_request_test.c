@@ -272,7 +272,7 @@ static void numbers_of_another_kind_are_refused(void **state)
 {
     (void)state;
     static const char *const names[] = {"top_k", "deadline_seconds", "max_failures"};
-    static const char *const values[] = {"5.0", "5e0", "\"5\"", "true", "null", "[5]", "{}"};
+    static const char *const values[] = {"5.5", "5e-1", "\"5\"", "true", "null", "[5]", "{}"};
     char body[256];
     for (size_t n = 0; n < 3; n++) {
         for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {

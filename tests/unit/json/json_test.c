@@ -74,7 +74,7 @@ static void numbers_are_typed_strictly(void **state)
     int64_t whole = 0;
     double real = 0;
     struct dic_err err = {0};
-    assert_ok(dic_json_parse(dic_str("[5, 5.0, \"5\", true]"), &root, NULL));
+    assert_ok(dic_json_parse(dic_str("[5, 5.5, \"5\", true]"), &root, NULL));
     assert_ok(dic_json_get_int(dic_json_at(root, 0), "n", 5, 5, &whole, NULL));
     assert_code(dic_json_get_int(dic_json_at(root, 0), "n", 6, 9, &whole, &err), DIC_E_INVALID);
     assert_string_equal(err.msg, "n is 5, allowed are 6 to 9");
@@ -82,7 +82,27 @@ static void numbers_are_typed_strictly(void **state)
         assert_code(dic_json_get_int(dic_json_at(root, i), "n", 0, 9, &whole, &err), DIC_E_INVALID);
     }
     assert_ok(dic_json_get_real(dic_json_at(root, 0), "r", 0, 5, &real, NULL));
-    assert_code(dic_json_get_real(dic_json_at(root, 1), "r", 0, 4.9, &real, NULL), DIC_E_INVALID);
+    assert_code(dic_json_get_real(dic_json_at(root, 1), "r", 0, 5.4, &real, NULL), DIC_E_INVALID);
+    dic_json_destroy(root);
+}
+
+static void whole_numbers_may_be_written_as_reals_while_they_are_exact(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[5.0, 1e3, -0.0, 9007199254740991.0, 9007199254740992.0, 1e300, 0.5]";
+    static const int64_t values[] = {5, 1000, 0, 9007199254740991};
+    struct dic_json *root = NULL;
+    int64_t out = 0;
+    assert_ok(dic_json_parse(dic_str(text), &root, NULL));
+    for (size_t i = 0; i < 4; i++) {
+        assert_ok(dic_json_get_int(dic_json_at(root, i), "n", INT64_MIN, INT64_MAX, &out, NULL));
+        assert_int_equal(out, values[i]);
+    }
+    for (size_t i = 4; i < 7; i++) {
+        assert_code(dic_json_get_int(dic_json_at(root, i), "n", INT64_MIN, INT64_MAX, &out, NULL),
+                    DIC_E_INVALID);
+    }
     dic_json_destroy(root);
 }
 
@@ -165,6 +185,7 @@ int main(void)
         cmocka_unit_test(duplicate_keys_and_trailing_bytes_are_refused),
         cmocka_unit_test(every_truncation_of_a_document_is_refused),
         cmocka_unit_test(numbers_are_typed_strictly),
+        cmocka_unit_test(whole_numbers_may_be_written_as_reals_while_they_are_exact),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(the_json_test_suite_is_judged_as_it_asks),
     };
