@@ -74,10 +74,33 @@ static enum dic_code check_sizes(const struct dic_exchange *exchange,
     return DIC_OK;
 }
 
+static bool is_token_byte(unsigned char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= 'a' && byte <= 'z') || (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
+}
+
+bool dic_exchange_header_is_sound(struct dic_str name, struct dic_str value)
+{
+    bool sound = name.len > 0;
+    for (size_t i = 0; i < name.len; i++) {
+        sound = sound && is_token_byte((unsigned char)name.ptr[i]);
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        const unsigned char byte = (unsigned char)value.ptr[i];
+        sound = sound && (byte >= 0x20 || byte == '\t') && byte != 0x7F;
+    }
+    return sound;
+}
+
 /* What a proxy in front could read in another way is refused, and the connection closed: see RFC
  * 9112 sections 3.2 and 6.3. */
 static enum dic_code check_framing(const struct dic_head_facts *facts, struct dic_err *err)
 {
+    if (facts->bad_header) {
+        return dic_fail(err, DIC_E_MALFORMED,
+                        "a header's name is no token, or its value has a control character");
+    }
     if (facts->hosts > 1 || (facts->hosts == 0 && !facts->is_http_1_0)) {
         return dic_fail_field(err, DIC_E_MALFORMED, "Host", "there are %zu Host headers, not one",
                               facts->hosts);

@@ -63,9 +63,13 @@ struct dic_head_facts {
     struct dic_str content_type;
     struct dic_str content_encoding;
     bool is_http_1_0;
+    bool bad_header;      /* see dic_exchange_header_is_sound */
     const char *repeated; /* a header that may stand once and stands twice, or NULL */
 };
 
+/* RFC 9110 sections 5.1 and 5.5: the name is a token, the value has no control characters but tabs.
+ * Others could be read as another header by somebody else. */
+bool dic_exchange_header_is_sound(struct dic_str name, struct dic_str value);
 /* Everything that can be decided before the body: limits, framing, path, query, route, type.
  * *status_out is the answer's status when it is not the code's own. */
 DIC_MUST_USE enum dic_code dic_exchange_check_head(struct dic_exchange *exchange,

@@ -235,14 +235,15 @@ static void note_single(struct gather *gather, const char *name)
 }
 
 static enum MHD_Result gather_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                     const char *value)
+                                     size_t name_len, const char *value, size_t value_len)
 {
     struct gather *gather = context;
     struct dic_head_facts *facts = &gather->facts;
-    struct dic_str text = dic_str(value);
+    struct dic_str text = dic_str_len(value == NULL ? "" : value, value_len);
     (void)kind; /* always a header */
     facts->header_count++;
-    facts->header_bytes += strlen(name) + text.len + 4; /* ": " and the line's end */
+    facts->header_bytes += name_len + text.len + 4; /* ": " and the line's end */
+    facts->bad_header |= !dic_exchange_header_is_sound(dic_str_len(name, name_len), text);
     note_single(gather, name);
     if (strcasecmp(name, "Host") == 0) {
         facts->hosts++;
@@ -285,7 +286,7 @@ static enum MHD_Result begin(struct dic_server *server, struct dic_exchange *exc
     struct dic_err err = {0};
     int status = 0;
     exchange->request.method = parse_method(method);
-    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, gather_header, &gather);
+    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, gather_header, &gather);
     dic_watch_body(exchange->watched);
     exchange->state = DIC_EXCHANGE_BODY;
     if (dic_exchange_check_head(exchange, &gather.facts, &status, &err) == DIC_OK) {

@@ -106,6 +106,11 @@ AMBIGUOUS = {
     "length list": b"Content-Length: 5, 5\r\n",
     "hex length": b"Content-Length: 0x5\r\n",
     "huge length": b"Content-Length: 18446744073709551616\r\n",
+    "space before the colon": b"Content-Length : 5\r\nContent-Length: 5\r\n",
+    "a header hidden behind a CR": b"X-A: b\rContent-Length: 500\r\nContent-Length: 5\r\n",
+    "a folded header": b"X-A: b\r\n Content-Length: 500\r\nContent-Length: 5\r\n",
+    "a name that is no token": b"X(A): b\r\nContent-Length: 5\r\n",
+    "a control character": b"X-A: \x01\r\nContent-Length: 5\r\n",
     "two hosts": b"Host: y\r\nContent-Length: 5\r\n",
 }
 
