@@ -19,9 +19,9 @@ struct dic_api {
     struct dic_blob_store images; /* the image bucket */
     struct dic_blob_store results;
     const struct dic_clock *clock;
-    const struct dic_server *server; /* set after the start, for /metrics */
-    double usd_per_million_images;   /* for estimated_cost_usd */
-    uint32_t chunk_images;           /* DIC_CHUNK_IMAGES unless set otherwise */
+    const struct dic_server *_Atomic server; /* for /metrics; set when requests may come already */
+    double usd_per_million_images;           /* for estimated_cost_usd */
+    uint32_t chunk_images;                   /* DIC_CHUNK_IMAGES unless set otherwise */
     const char *version;
     atomic_bool draining; /* /readyz fails, waits end */
     /* Appends further Prometheus text, e.g. the worker's in local mode; NULL when there is none. */

@@ -143,8 +143,9 @@ enum dic_handling dic_api_metrics(struct dic_api *api, const struct dic_request 
         metric(out, "classifier_queue_in_flight", "gauge", "Messages being worked on.",
                (double)depth.in_flight);
     }
-    if (api->server != NULL) {
-        server_metrics(api->server, out);
+    const struct dic_server *server = atomic_load(&api->server);
+    if (server != NULL) {
+        server_metrics(server, out);
     }
     if (api->extra_metrics != NULL) {
         api->extra_metrics(api->extra_metrics_context, out);

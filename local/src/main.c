@@ -256,7 +256,7 @@ static enum dic_code start_server(struct application *app, struct dic_err *err)
         .api = &app->api,
     };
     DIC_TRY(dic_server_start(&options, &app->server, err));
-    app->api.server = app->server;
+    atomic_store(&app->api.server, app->server);
     return DIC_OK;
 }
 
