@@ -115,25 +115,16 @@ static void put_time_or_null(struct dic_json_writer *writer, const char *name, i
     }
 }
 
-static void put_count_or_null(struct dic_json_writer *writer, const char *name, int64_t count)
-{
-    if (count < 0) {
-        dic_json_put_null(writer, name);
-    } else {
-        dic_json_put_int(writer, name, count);
-    }
-}
-
 static void put_progress(struct dic_json_writer *writer, const struct dic_job *job)
 {
     const struct dic_job_totals *totals = &job->totals;
     int64_t pending = totals->images < 0 ? -1 : totals->images - finished_images(totals);
     dic_json_begin_object(writer, "progress");
-    put_count_or_null(writer, "total", totals->images);
+    dic_json_put_int_or_null(writer, "total", totals->images);
     dic_json_put_int(writer, "succeeded", totals->succeeded);
     dic_json_put_int(writer, "failed", totals->failed);
     dic_json_put_int(writer, "skipped", totals->skipped);
-    put_count_or_null(writer, "pending", pending);
+    dic_json_put_int_or_null(writer, "pending", pending);
     dic_json_end_object(writer);
 }
 
@@ -158,7 +149,7 @@ void dic_job_write(struct dic_json_writer *writer, const struct dic_api *api,
     put_time_or_null(writer, "started_at", job->started_ms);
     put_time_or_null(writer, "ended_at", job->ended_ms);
     put_time_or_null(writer, "deadline_at", job->params.deadline_ms);
-    put_count_or_null(writer, "eta_seconds", eta);
+    dic_json_put_int_or_null(writer, "eta_seconds", eta);
     put_cost(writer, api, job);
     dic_json_put_int(writer, "top_k", job->params.top_k);
     dic_json_put_real(writer, "confidence_threshold", job->params.confidence_threshold, 6);

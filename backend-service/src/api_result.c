@@ -101,11 +101,7 @@ static enum dic_code put_head(struct dic_api *api, const struct dic_job *job,
         dic_json_put_null(writer, "model");
     }
     dic_json_begin_object(writer, "summary");
-    if (job->totals.images < 0) {
-        dic_json_put_null(writer, "total");
-    } else {
-        dic_json_put_int(writer, "total", job->totals.images);
-    }
+    dic_json_put_int_or_null(writer, "total", job->totals.images);
     dic_json_put_int(writer, "classified", job->totals.succeeded - job->totals.unknown);
     dic_json_put_int(writer, "unknown", job->totals.unknown);
     dic_json_put_int(writer, "failed", job->totals.failed);
@@ -213,13 +209,7 @@ static bool wants_ndjson(const struct dic_request *request)
     struct dic_str rest = request->header(request, "Accept");
     struct dic_str range = {0};
     while (rest.ptr != NULL && dic_str_split(&rest, ',', &range)) {
-        while (range.len > 0 && (range.ptr[0] == ' ' || range.ptr[0] == '\t')) {
-            range = dic_str_skip(range, 1);
-        }
-        struct dic_str name = dic_str_len(range.ptr, dic_str_find(range, ';'));
-        while (name.len > 0 && (name.ptr[name.len - 1] == ' ' || name.ptr[name.len - 1] == '\t')) {
-            name.len--;
-        }
+        struct dic_str name = dic_str_trim(dic_str_len(range.ptr, dic_str_find(range, ';')));
         if (name.len == sizeof type - 1 && strncasecmp(name.ptr, type, name.len) == 0) {
             return true;
         }

@@ -10,17 +10,6 @@
 
 enum { FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 250, CURSOR_SIZE = 64 };
 
-static struct dic_str trimmed(struct dic_str text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text = dic_str_skip(text, 1);
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
 /* The value of wait=N in one preference, without its parameters and quotes; ptr NULL for another
  * preference. */
 static struct dic_str wait_value(struct dic_str preference)
@@ -30,11 +19,11 @@ static struct dic_str wait_value(struct dic_str preference)
     if (!dic_str_split(&value, '=', &name)) {
         return dic_str_len(NULL, 0);
     }
-    name = trimmed(name);
+    name = dic_str_trim(name);
     if (name.len != 4 || strncasecmp(name.ptr, "wait", 4) != 0) {
         return dic_str_len(NULL, 0);
     }
-    value = value.ptr == NULL ? DIC_STR_LIT("") : trimmed(value);
+    value = value.ptr == NULL ? DIC_STR_LIT("") : dic_str_trim(value);
     if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"') {
         value = dic_str_len(value.ptr + 1, value.len - 2);
     }

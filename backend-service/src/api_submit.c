@@ -119,11 +119,7 @@ static void answer_accepted(struct dic_response *response, const char *id, const
     dic_json_begin_object(&writer, NULL);
     dic_json_put_text(&writer, "job_id", id);
     dic_json_put_text(&writer, "status", status);
-    if (total < 0) {
-        dic_json_put_null(&writer, "total_images");
-    } else {
-        dic_json_put_int(&writer, "total_images", total);
-    }
+    dic_json_put_int_or_null(&writer, "total_images", total);
     put_urls(&writer, id);
     dic_json_end_object(&writer);
     dic_buf_append_byte(&response->body, '\n');

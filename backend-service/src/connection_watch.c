@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/ticker.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -23,13 +23,11 @@ struct dic_watched {
 
 struct dic_watch {
     struct dic_watch_options options;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards the list and the counts */
-    pthread_cond_t wake;
+    struct dic_ticker ticker;
+    pthread_mutex_t lock; /* guards all below */
     struct dic_watched *first;
     uint64_t open;
     uint64_t cut;
-    bool closing;
 };
 
 static bool is_too_slow(const struct dic_watch *watch, struct dic_watched *watched, int64_t now_ns)
@@ -50,21 +48,25 @@ static bool is_too_slow(const struct dic_watch *watch, struct dic_watched *watch
     }
 }
 
+static void cut_slow_ones(struct dic_watch *watch)
+{
+    int64_t now_ns = dic_clock_mono_ns(dic_clock_system());
+    DIC_GUARD(&watch->lock);
+    for (struct dic_watched *at = watch->first; at != NULL; at = at->next) {
+        if (is_too_slow(watch, at, now_ns)) {
+            /* The library sees the end of the stream and cleans up; remove follows. */
+            shutdown(at->fd, SHUT_RDWR);
+            atomic_store(&at->phase, PHASE_ANSWERING);
+            watch->cut++;
+        }
+    }
+}
+
 static void *watch_loop(void *arg)
 {
     struct dic_watch *watch = arg;
-    DIC_GUARD(&watch->lock);
-    while (!watch->closing) {
-        int64_t now_ns = dic_clock_mono_ns(dic_clock_system());
-        for (struct dic_watched *at = watch->first; at != NULL; at = at->next) {
-            if (is_too_slow(watch, at, now_ns)) {
-                /* The library sees the end of the stream and cleans up; remove follows. */
-                shutdown(at->fd, SHUT_RDWR);
-                atomic_store(&at->phase, PHASE_ANSWERING);
-                watch->cut++;
-            }
-        }
-        dic_cond_wait_ms(&watch->wake, &watch->lock, TICK_MS);
+    while (dic_ticker_sleep(&watch->ticker, TICK_MS)) {
+        cut_slow_ones(watch);
     }
     return NULL;
 }
@@ -74,8 +76,7 @@ struct dic_watch *dic_watch_new(const struct dic_watch_options *options)
     struct dic_watch *watch = dic_calloc(1, sizeof *watch);
     watch->options = *options;
     dic_mutex_init(&watch->lock);
-    dic_cond_init(&watch->wake);
-    dic_thread_start(&watch->thread, "conn-watch", watch_loop, watch);
+    dic_ticker_start(&watch->ticker, "conn-watch", watch_loop, watch);
     return watch;
 }
 
@@ -84,13 +85,8 @@ void dic_watch_destroy(struct dic_watch *watch)
     if (watch == NULL) {
         return;
     }
-    dic_lock(&watch->lock);
-    watch->closing = true;
-    pthread_cond_signal(&watch->wake);
-    dic_unlock(&watch->lock);
-    dic_thread_join(watch->thread);
+    dic_ticker_stop(&watch->ticker);
     pthread_mutex_destroy(&watch->lock);
-    pthread_cond_destroy(&watch->wake);
     dic_free(watch);
 }
 

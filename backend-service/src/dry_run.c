@@ -69,7 +69,7 @@ static enum dic_code count_prefix(struct dic_api *api, const struct dic_submit_r
     return code;
 }
 
-/* Of a long list every so-manieth key, from its first to its last part. */
+/* Of a long list a sample, spread evenly from its first key on. */
 static enum dic_code count_keys(struct dic_api *api, const struct dic_submit_request *body,
                                 struct count *count, struct dic_err *err)
 {
@@ -108,26 +108,17 @@ static enum dic_code count_manifest(struct dic_api *api, const struct dic_submit
     return code;
 }
 
-static void put_int_or_null(struct dic_json_writer *writer, const char *name, int64_t value)
-{
-    if (value < 0) {
-        dic_json_put_null(writer, name);
-    } else {
-        dic_json_put_int(writer, name, value);
-    }
-}
-
 static void write_count(struct dic_api *api, const struct count *count,
                         struct dic_response *response)
 {
     struct dic_json_writer writer = dic_json_writer(&response->body);
     dic_json_begin_object(&writer, NULL);
     dic_json_put_bool(&writer, "dry_run", true);
-    put_int_or_null(&writer, "total_images", count->images);
+    dic_json_put_int_or_null(&writer, "total_images", count->images);
     dic_json_put_int(&writer, "sampled", count->sampled);
     dic_json_put_int(&writer, "missing", count->missing);
     dic_json_put_bool(&writer, "is_estimate", count->is_estimate);
-    put_int_or_null(&writer, "estimated_bytes", count->bytes);
+    dic_json_put_int_or_null(&writer, "estimated_bytes", count->bytes);
     if (count->images < 0) {
         dic_json_put_null(&writer, "estimated_cost_usd");
         dic_json_put_null(&writer, "estimated_seconds");

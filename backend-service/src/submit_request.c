@@ -264,9 +264,7 @@ static int by_name(const void *a, const void *b)
 {
     const struct tag *left = a;
     const struct tag *right = b;
-    size_t common = left->name.len < right->name.len ? left->name.len : right->name.len;
-    int order = memcmp(left->name.ptr, right->name.ptr, common);
-    return order != 0 ? order : (left->name.len > common) - (right->name.len > common);
+    return dic_str_compare(left->name, right->name);
 }
 
 /* In the order of their names: members of an object have no order of their own. */

@@ -4,16 +4,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "base/thread.h"
+#include "base/ticker.h"
 
 enum { JOBS_A_ROUND = 100 };
 
 struct dic_sweeper {
     struct dic_sweeper_options options;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards stopping */
-    pthread_cond_t wake;
-    bool stopping;
+    struct dic_ticker ticker;
 };
 
 static void sweep_once(const struct dic_sweeper *sweeper)
@@ -40,28 +37,17 @@ static int64_t jittered(uint32_t interval_ms)
 static void *sweep_loop(void *arg)
 {
     struct dic_sweeper *sweeper = arg;
-    for (;;) {
-        dic_lock(&sweeper->lock);
-        if (!sweeper->stopping) {
-            dic_cond_wait_ms(&sweeper->wake, &sweeper->lock,
-                             jittered(sweeper->options.interval_ms));
-        }
-        bool stopping = sweeper->stopping;
-        dic_unlock(&sweeper->lock);
-        if (stopping) {
-            return NULL;
-        }
+    while (dic_ticker_sleep(&sweeper->ticker, jittered(sweeper->options.interval_ms))) {
         sweep_once(sweeper);
     }
+    return NULL;
 }
 
 struct dic_sweeper *dic_sweeper_start(const struct dic_sweeper_options *options)
 {
     struct dic_sweeper *sweeper = dic_calloc(1, sizeof *sweeper);
     sweeper->options = *options;
-    dic_mutex_init(&sweeper->lock);
-    dic_cond_init(&sweeper->wake);
-    dic_thread_start(&sweeper->thread, "sweeper", sweep_loop, sweeper);
+    dic_ticker_start(&sweeper->ticker, "sweeper", sweep_loop, sweeper);
     return sweeper;
 }
 
@@ -70,12 +56,6 @@ void dic_sweeper_stop(struct dic_sweeper *sweeper)
     if (sweeper == NULL) {
         return;
     }
-    dic_lock(&sweeper->lock);
-    sweeper->stopping = true;
-    pthread_cond_signal(&sweeper->wake);
-    dic_unlock(&sweeper->lock);
-    dic_thread_join(sweeper->thread);
-    pthread_mutex_destroy(&sweeper->lock);
-    pthread_cond_destroy(&sweeper->wake);
+    dic_ticker_stop(&sweeper->ticker);
     dic_free(sweeper);
 }

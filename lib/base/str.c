@@ -24,6 +24,13 @@ bool dic_str_is(struct dic_str view, const char *text)
     return dic_str_eq(view, dic_str(text));
 }
 
+int dic_str_compare(struct dic_str a, struct dic_str b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common == 0 ? 0 : memcmp(a.ptr, b.ptr, common);
+    return order != 0 ? order : (a.len > common) - (b.len > common);
+}
+
 bool dic_str_starts_with(struct dic_str view, struct dic_str prefix)
 {
     return view.len >= prefix.len && dic_str_eq(dic_str_len(view.ptr, prefix.len), prefix);
@@ -39,6 +46,22 @@ struct dic_str dic_str_skip(struct dic_str view, size_t count)
 {
     size_t skipped = count < view.len ? count : view.len;
     return dic_str_len(view.len == 0 ? view.ptr : view.ptr + skipped, view.len - skipped);
+}
+
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+struct dic_str dic_str_trim(struct dic_str view)
+{
+    while (view.len > 0 && is_blank(view.ptr[0])) {
+        view = dic_str_skip(view, 1);
+    }
+    while (view.len > 0 && is_blank(view.ptr[view.len - 1])) {
+        view.len--;
+    }
+    return view;
 }
 
 bool dic_str_split(struct dic_str *rest, char separator, struct dic_str *part_out)

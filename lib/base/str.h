@@ -22,10 +22,13 @@ struct dic_str dic_str(const char *text); /* NULL gives an empty view */
 struct dic_str dic_str_len(const char *ptr, size_t len);
 bool dic_str_eq(struct dic_str a, struct dic_str b);
 bool dic_str_is(struct dic_str view, const char *text);
+/* Byte by byte, as numbers from 0 to 255: < 0, 0 or > 0. A prefix comes first. */
+int dic_str_compare(struct dic_str a, struct dic_str b);
 bool dic_str_starts_with(struct dic_str view, struct dic_str prefix);
 /* Position of a byte, or view.len when it is absent. */
 size_t dic_str_find(struct dic_str view, char byte);
 struct dic_str dic_str_skip(struct dic_str view, size_t count);
+struct dic_str dic_str_trim(struct dic_str view); /* without spaces and tabs around it */
 /* Takes up to and without the separator from rest; false when rest was already used up. */
 bool dic_str_split(struct dic_str *rest, char separator, struct dic_str *part_out);
 

@@ -121,6 +121,15 @@ void dic_json_put_int(struct dic_json_writer *writer, const char *name, int64_t 
     dic_buf_append_u64(writer->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
+void dic_json_put_int_or_null(struct dic_json_writer *writer, const char *name, int64_t value)
+{
+    if (value < 0) {
+        dic_json_put_null(writer, name);
+    } else {
+        dic_json_put_int(writer, name, value);
+    }
+}
+
 void dic_json_put_real(struct dic_json_writer *writer, const char *name, double value, int decimals)
 {
     begin_value(writer, name);

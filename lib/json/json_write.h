@@ -30,6 +30,8 @@ void dic_json_put_int(struct dic_json_writer *writer, const char *name, int64_t 
 void dic_json_put_real(struct dic_json_writer *writer, const char *name, double value,
                        int decimals);
 void dic_json_put_bool(struct dic_json_writer *writer, const char *name, bool value);
+/* null for a negative one, which stands for "not known". */
+void dic_json_put_int_or_null(struct dic_json_writer *writer, const char *name, int64_t value);
 void dic_json_put_null(struct dic_json_writer *writer, const char *name);
 /* json is trusted to be one JSON value. */
 void dic_json_put_raw(struct dic_json_writer *writer, const char *name, struct dic_str json);

@@ -123,6 +123,7 @@ struct application {
     struct dic_api api;
     struct dic_server *server;
     struct dic_sweeper *sweeper;
+    uint32_t cpus;
     uint32_t decoder_count;
     uint32_t lane_count;
 };
@@ -156,9 +157,9 @@ static enum dic_code read_configuration(struct application *app, struct dic_err 
  */
 static enum dic_code start_decoders(struct application *app, struct dic_err *err)
 {
-    uint32_t cpus = dic_cpu_count();
-    app->decoder_count = app->settings.decoders > 0 ? (uint32_t)app->settings.decoders : cpus;
-    app->lane_count = app->settings.lanes > 0 ? (uint32_t)app->settings.lanes : cpus;
+    app->cpus = dic_cpu_count();
+    app->decoder_count = app->settings.decoders > 0 ? (uint32_t)app->settings.decoders : app->cpus;
+    app->lane_count = app->settings.lanes > 0 ? (uint32_t)app->settings.lanes : app->cpus;
     struct dic_decoder_pool_options options = {
         .decoders = app->decoder_count,
         .tensors_per_decoder = TENSORS_PER_DECODER,
@@ -195,7 +196,7 @@ static void start_pipeline(struct application *app)
 static void choose_split(struct application *app)
 {
     struct dic_split splits[DIC_SPLITS_MAX];
-    const uint32_t count = dic_split_candidates(dic_cpu_count(), (uint32_t)app->settings.decoders,
+    const uint32_t count = dic_split_candidates(app->cpus, (uint32_t)app->settings.decoders,
                                                 (uint32_t)app->settings.lanes, splits);
     app->split_search = dic_split_search_start(app->pipeline, splits, count, SPLIT_PROBE_MS);
 }

@@ -25,7 +25,6 @@ static void finish(struct dic_pipeline *pipeline, struct dic_task *task)
     atomic_fetch_add(&pipeline->fetch_ns, (uint64_t)task->fetch_ns);
     atomic_fetch_add(&pipeline->decode_ns, (uint64_t)task->decode_ns);
     atomic_fetch_add(&pipeline->infer_ns, (uint64_t)task->infer_ns);
-    atomic_fetch_add(&pipeline->fetched_bytes, (uint64_t)task->size_bytes);
     if (!task->abandoned) {
         atomic_fetch_add(&pipeline->done, 1);
         atomic_fetch_add(&pipeline->failed, task->error == DIC_ROW_OK ? 0 : 1);
@@ -137,7 +136,9 @@ static enum dic_code get(struct dic_pipeline *pipeline, const struct dic_task *t
         dic_buf_append_str(bytes, task->bytes);
         return DIC_OK;
     }
-    return images->ops->get(images->impl, task->key, DIC_MAX_IMAGE_BYTES, bytes, NULL, err);
+    DIC_TRY(images->ops->get(images->impl, task->key, DIC_MAX_IMAGE_BYTES, bytes, NULL, err));
+    atomic_fetch_add(&pipeline->fetched_bytes, bytes->len);
+    return DIC_OK;
 }
 
 static void fetch(struct dic_pipeline *pipeline, struct dic_task *task, struct dic_buf *bytes)

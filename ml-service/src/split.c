@@ -23,15 +23,10 @@ uint32_t dic_split_candidates(uint32_t cpus, uint32_t fixed_decoders, uint32_t f
 {
     const uint32_t half = cpus / 2;
     const uint32_t quarter = cpus / 4;
-    /* All; threads of one core in pairs (DESIGN: half of each); more of the one or of the other. */
+    /* All; one of each for two threads of a core; then more of the one or of the other. */
     const struct dic_split wanted[] = {
-        {cpus, cpus},
-        {half, half},
-        {half, cpus},
-        {cpus, half},
-        {half, half},
-        {quarter, cpus - half},
-        {quarter, cpus - quarter},
+        {cpus, cpus},           {half, half},           {half, cpus},
+        {cpus, half},           {quarter, cpus - half}, {quarter, cpus - quarter},
         {half, cpus - quarter},
     };
     uint32_t count = 0;

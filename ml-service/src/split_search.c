@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/ticker.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,17 +30,14 @@ struct dic_split_search {
     struct dic_pipeline *pipeline;
     struct dic_split_tuner tuner; /* the thread's */
     uint32_t probe_ms;
-    pthread_t thread;
-    atomic_bool stopping;
-    pthread_mutex_t lock; /* of wake */
-    pthread_cond_t wake;
+    struct dic_ticker ticker;
 };
 
 /* ---- at the start ---- */
 
 struct probe {
     struct dic_pipeline *pipeline;
-    const struct dic_split_search *search;
+    struct dic_split_search *search;
     atomic_bool stop;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -74,7 +71,7 @@ static bool work_has_come(const struct probe *probe)
 {
     struct dic_pipeline_counts counts;
     dic_pipeline_counts(probe->pipeline, &counts);
-    return counts.in_work > probe->out || atomic_load(&probe->search->stopping);
+    return counts.in_work > probe->out || dic_ticker_stopping(&probe->search->ticker);
 }
 
 static void run_until(struct probe *probe, int64_t end_ns, uint32_t enough)
@@ -151,7 +148,7 @@ static void submit_all(struct probe *probe, struct dic_task *tasks, uint32_t cou
 }
 
 /* Returns the index of the best one. */
-static uint32_t probe_splits(const struct dic_split_search *search)
+static uint32_t probe_splits(struct dic_split_search *search)
 {
     const struct dic_split *splits = search->tuner.splits;
     const uint32_t count = search->tuner.count;
@@ -165,7 +162,8 @@ static uint32_t probe_splits(const struct dic_split_search *search)
     submit_all(&probe, tasks, places);
     run_until(&probe, now_ns() + (int64_t)WARM_UP_MS * 1000000, places);
     const uint32_t slice_ms = search->probe_ms / (2 * count);
-    for (uint32_t i = 0; i < 2 * count; i++) { /* there and back: nobody is always first */
+    /* There and back: nobody is always first. */
+    for (uint32_t i = 0; i < 2 * count && !probe.given_up; i++) {
         const uint32_t index = i < count ? i : 2 * count - 1 - i;
         rates[index] += measure(&probe, splits[index], slice_ms) / 2;
     }
@@ -182,18 +180,6 @@ static uint32_t probe_splits(const struct dic_split_search *search)
 }
 
 /* ---- while working ---- */
-
-/* False when the search is over. */
-static bool sleep_epoch(struct dic_split_search *search)
-{
-    const int64_t end_ns = now_ns() + (int64_t)EPOCH_MS * 1000000;
-    DIC_GUARD(&search->lock);
-    for (int64_t left_ns = end_ns - now_ns(); left_ns > 0 && !atomic_load(&search->stopping);
-         left_ns = end_ns - now_ns()) {
-        dic_cond_wait_ms(&search->wake, &search->lock, left_ns / 1000000 + 1);
-    }
-    return !atomic_load(&search->stopping);
-}
 
 static void log_change(struct dic_split split)
 {
@@ -232,7 +218,7 @@ static void *search_run(void *arg)
     }
     dic_pipeline_counts(search->pipeline, &before);
     int64_t before_ns = now_ns();
-    while (sleep_epoch(search)) {
+    while (dic_ticker_sleep(&search->ticker, EPOCH_MS)) {
         struct dic_pipeline_counts after;
         dic_pipeline_counts(search->pipeline, &after);
         const int64_t after_ns = now_ns();
@@ -255,9 +241,7 @@ struct dic_split_search *dic_split_search_start(struct dic_pipeline *pipeline,
     search->pipeline = pipeline;
     search->probe_ms = probe_ms;
     dic_split_tuner_init(&search->tuner, splits, count, 0);
-    dic_mutex_init(&search->lock);
-    dic_cond_init(&search->wake);
-    dic_thread_start(&search->thread, "split", search_run, search);
+    dic_ticker_start(&search->ticker, "split", search_run, search);
     return search;
 }
 
@@ -266,12 +250,6 @@ void dic_split_search_stop(struct dic_split_search *search)
     if (search == NULL) {
         return;
     }
-    dic_lock(&search->lock);
-    atomic_store(&search->stopping, true);
-    pthread_cond_signal(&search->wake);
-    dic_unlock(&search->lock);
-    dic_thread_join(search->thread);
-    pthread_mutex_destroy(&search->lock);
-    pthread_cond_destroy(&search->wake);
+    dic_ticker_stop(&search->ticker);
     dic_free(search);
 }

@@ -95,6 +95,29 @@ static void splitting_gives_every_part_once(void **state)
     assert_false(dic_str_split(&rest, ',', &part));
 }
 
+static void trimming_takes_spaces_and_tabs_at_both_ends(void **state)
+{
+    (void)state;
+    assert_view(dic_str_trim(dic_str(" \t a b\t ")), "a b");
+    assert_view(dic_str_trim(dic_str("a")), "a");
+    assert_view(dic_str_trim(dic_str(" \t ")), "");
+    assert_view(dic_str_trim(dic_str("")), "");
+    assert_view(dic_str_trim(dic_str("\na\r")), "\na\r");
+}
+
+static void comparing_is_by_unsigned_bytes_and_prefixes_come_first(void **state)
+{
+    (void)state;
+    static const char *const ordered[] = {"", "a", "a-", "a/", "a0", "ab", "b", "\xC3\xA9"};
+    const int count = sizeof ordered / sizeof ordered[0];
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < count; j++) {
+            int order = dic_str_compare(dic_str(ordered[i]), dic_str(ordered[j]));
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +125,8 @@ int main(void)
         cmocka_unit_test(numbers_are_parsed_within_their_bounds_only),
         cmocka_unit_test(globs_match_whole_keys),
         cmocka_unit_test(splitting_gives_every_part_once),
+        cmocka_unit_test(trimming_takes_spaces_and_tabs_at_both_ends),
+        cmocka_unit_test(comparing_is_by_unsigned_bytes_and_prefixes_come_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
