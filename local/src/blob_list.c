@@ -18,13 +18,6 @@ struct walk {
     bool more; /* there is a further key: the walk is over */
 };
 
-static int compare(struct dic_str a, struct dic_str b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-    return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len;
-}
-
 static bool is_folder(struct dic_str path)
 {
     return path.ptr[path.len - 1] == '/';
@@ -35,13 +28,14 @@ static bool is_before(const struct dic_blob_listing *listing, struct dic_str pat
 {
     bool leads_to_prefix = is_folder(path) && dic_str_starts_with(listing->prefix, path);
     bool leads_to_after = is_folder(path) && dic_str_starts_with(listing->after, path);
-    return (!leads_to_prefix && compare(path, listing->prefix) < 0) ||
-           (!leads_to_after && compare(path, listing->after) <= 0);
+    return (!leads_to_prefix && dic_str_compare(path, listing->prefix) < 0) ||
+           (!leads_to_after && dic_str_compare(path, listing->after) <= 0);
 }
 
 static bool is_behind(const struct dic_blob_listing *listing, struct dic_str path)
 {
-    return compare(path, listing->prefix) > 0 && !dic_str_starts_with(path, listing->prefix);
+    return dic_str_compare(path, listing->prefix) > 0 &&
+           !dic_str_starts_with(path, listing->prefix);
 }
 
 /* path is the folder's again when the caller restores its length. */

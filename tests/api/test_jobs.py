@@ -70,6 +70,12 @@ def test_a_result_is_paged_and_streamed_alike(client):
     assert streamed.headers["Content-Type"] == "application/x-ndjson"
     assert [json.loads(line) for line in streamed.text.splitlines()] == paged
     assert [row["s3_key"] for row in paged] == keys
+    either = client.get(f"/result/{job}", headers={"Accept": "text/html, Application/X-NDJSON ;q=0.9"})
+    assert either.text == streamed.text
+    paged_answer = client.get(f"/result/{job}", headers={"Accept": "application/x-ndjsonx, x/application/x-ndjson"})
+    assert paged_answer.headers["Content-Type"] == "application/json"
+    both = client.get(f"/result/{job}?limit=5", headers={"Accept": "application/x-ndjson"})
+    assert both.status_code == 400 and both.json()["error"]["field"] == "limit"
     tail = client.get(f"/result/{job}?cursor=1.50", headers={"Accept": "application/x-ndjson"})
     assert [json.loads(line)["index"] for line in tail.text.splitlines()] == list(range(150, 250))
 
@@ -174,10 +180,21 @@ def test_jobs_are_listed_newest_first(client):
     assert client.get("/jobs?cursor=nope").status_code == 400
 
 
-@pytest.mark.parametrize("value,status", [("wait=1", 200), ("wait=50", 200), ("wait=0", 400), ("wait=51", 400), ("wait=x", 400), ("respond-async", 200)])
+@pytest.mark.parametrize("value,status", [("wait=1", 200), ("wait=50", 200), ("wait=0", 400), ("wait=51", 400), ("wait=x", 400), ("respond-async", 200),
+                                          ("respond-async, wait=0", 400), ("respond-async ,\tWAIT = 1", 200), ('wait="51"', 400), ('wait="1"; x=y', 200),
+                                          ("wait", 400), ("waits=0", 200), ("wait=1, wait=0", 200)])
 def test_prefer_wait_has_bounds(client, value, status):
     job = client.job(s3_keys=["test/image.jpg"])
     assert client.get(f"/status/{job}", headers={"Prefer": value}).status_code == status
+
+
+@pytest.mark.parametrize("body,status", [("", 200), ("{}", 200), (" {} ", 200), ('{"a":1}', 422), ("[]", 422), ("{", 400)])
+def test_cancel_takes_no_body_or_an_empty_object(client, body, status):
+    job = client.job(s3_keys=["nope"])
+    client.post(f"/cancel/{job}")
+    answer = client.post(f"/cancel/{job}", data=body, headers={"Content-Type": "application/json"})
+    ended = answer.status_code == 409 and status == 200  # the job was faster
+    assert ended or answer.status_code == status, answer.text
 
 
 def test_waiting_ends_when_its_time_is_over(own_service):

@@ -160,6 +160,11 @@ def test_a_dry_run_counts_and_queues_nothing(client):
     prefix = client.submit(s3_prefix="samples/", include=["*.jpg"], query="?dry_run=true").json()
     assert prefix["total_images"] == 2 and prefix["is_estimate"] is False
     assert len(client.get("/jobs?limit=1000").json()["jobs"]) == before
+    manifest = client.submit(manifest_s3_key="test/image.jpg", query="?dry_run=true").json()
+    for unknown in ("total_images", "estimated_bytes", "estimated_cost_usd", "estimated_seconds"):
+        assert manifest[unknown] is None
+    error_of(client.submit(manifest_s3_key="nope.jsonl", query="?dry_run=true"), 422, "manifest_s3_key")
+    error_of(client.submit(s3_keys=["a"], query="?dry_run=true", headers={"Idempotency-Key": "a" * 256}), 400, "Idempotency-Key")
     error_of(client.submit(s3_keys=["a"], query="?dry_run=maybe"), 400, "dry_run")
     error_of(client.submit(s3_keys=["a"], query="?colour=red"), 400)
 
