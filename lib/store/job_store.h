@@ -120,6 +120,9 @@ struct dic_job_store_ops {
                             struct dic_err *err);
     enum dic_code (*get)(void *impl, const char *job_id, struct dic_job *out,
                          struct dic_buf *memory, struct dic_err *err);
+    /* As get, but the totals of a live job may be missing: for those who want what was asked. */
+    enum dic_code (*peek)(void *impl, const char *job_id, struct dic_job *out,
+                          struct dic_buf *memory, struct dic_err *err);
     enum dic_code (*list)(void *impl, const struct dic_job_filter *filter, dic_job_visit visit,
                           void *context, struct dic_err *err);
 
@@ -153,7 +156,7 @@ struct dic_job_store_ops {
                             size_t *count_io, struct dic_buf *memory, struct dic_err *err);
 
     /* stop is CANCELLING, EXPIRING or FAILING; DIC_E_CONFLICT when the job has ended or is past
-     * stopping; repeating it is fine. After it returns nothing more is booked. */
+     * stopping; repeating it is fine. No booking that starts after it returns is booked. */
     enum dic_code (*stop)(void *impl, const char *job_id, enum dic_job_state stop,
                           struct dic_str reason, struct dic_err *err);
     /* Ends a stopping job: counts what was never classified as skipped. */

@@ -409,6 +409,7 @@ struct dic_job_store dic_job_store_sqlite(struct dic_local_db *db)
         .is_local = true,
         .create = dic_sqlite_create,
         .get = get,
+        .peek = get,
         .list = list,
         .begin_plan = dic_sqlite_begin_plan,
         .get_keys = get_keys,
