@@ -133,7 +133,7 @@ enum dic_code dic_planner_run(const struct dic_planner *planner, const char *job
     struct dic_job job = {0};
     dic_buf_init(&memory, JOB_RECORD_BYTES);
     *done_out = false;
-    DIC_TRY(planner->jobs.ops->get(planner->jobs.impl, job_id, &job, &memory, err));
+    DIC_TRY(planner->jobs.ops->peek(planner->jobs.impl, job_id, &job, &memory, err));
     struct dic_str spec_text =
         job.params.spec_json.len > 0 ? job.params.spec_json : DIC_STR_LIT("{}");
     DIC_TRY(dic_json_parse(spec_text, &spec, err));
