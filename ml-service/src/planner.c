@@ -82,31 +82,34 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
 /* Fills one segment; a source that is bad makes the job fail, which is an orderly end. */
 static enum dic_code plan_segment(const struct dic_planner *planner,
                                   const struct dic_plan_source *source, uint32_t segment,
-                                  struct dic_str resume_text, bool *ended_out, struct dic_err *err)
+                                  struct dic_str resume_text, bool *failed_out, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf after;
     DIC_CLEANUP(dic_segment_builder_clean_up) struct dic_segment_builder builder;
     struct dic_resume resume = {0};
     struct dic_err why = {0};
+    bool ended = false;
     dic_buf_init(&after, DIC_MAX_KEY_BYTES * 4);
     dic_segment_builder_init(&builder, planner->chunk_images, 0);
     DIC_TRY(dic_resume_parse(resume_text, &resume, &after, err));
     builder.next_image = resume.image;
     enum dic_code code =
-        fillers[source->job->params.source](source, &resume, &builder, &after, ended_out, &why);
+        fillers[source->job->params.source](source, &resume, &builder, &after, &ended, &why);
     if (code == DIC_OK) {
-        code = check_size(builder.next_image, segment, *ended_out, &why);
+        code = check_size(builder.next_image, segment, ended, &why);
     }
     if (code == DIC_OK) {
-        return store_segment(planner, source->job->id, segment, &builder, &resume, *ended_out, err);
+        return store_segment(planner, source->job->id, segment, &builder, &resume, ended, err);
     }
     if (is_hopeless(code)) {
-        *ended_out = true;
+        *failed_out = true;
         return fail_job(planner, source->job->id, &why, err);
     }
     return dic_fail(err, code, "%s", why.msg);
 }
 
+/* Goes on until the store says that planning is over: another planner may have been faster, and its
+ * cut is the one that counts, also where it ends. */
 static enum dic_code plan_all(const struct dic_planner *planner,
                               const struct dic_plan_source *source, bool *done_out,
                               struct dic_err *err)
@@ -114,12 +117,15 @@ static enum dic_code plan_all(const struct dic_planner *planner,
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf resume;
     dic_buf_init(&resume, RESUME_BYTES);
     while (!*done_out && !atomic_load(planner->stop)) {
-        /* Asked anew each time: another planner may have been faster, and its cut is the one that
-         * counts. */
         uint32_t segment = 0;
         dic_buf_clear(&resume);
-        DIC_TRY(planner->jobs.ops->begin_plan(planner->jobs.impl, source->job->id, &segment,
-                                              &resume, err));
+        enum dic_code code = planner->jobs.ops->begin_plan(planner->jobs.impl, source->job->id,
+                                                           &segment, &resume, err);
+        if (code == DIC_E_CONFLICT) {
+            *done_out = true;
+            return DIC_OK;
+        }
+        DIC_TRY(code);
         DIC_TRY(plan_segment(planner, source, segment, dic_buf_view(&resume), done_out, err));
     }
     return DIC_OK;

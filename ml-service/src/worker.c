@@ -181,6 +181,9 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
     DIC_TRY(jobs->ops->peek(jobs->impl, job_id, &job, &job_memory, err));
+    if (dic_job_sealed_state(job.state) != job.state) { /* whoever stopped it may have died */
+        DIC_TRY(jobs->ops->seal(jobs->impl, job_id, err));
+    }
     DIC_TRY(jobs->ops->get_chunk(jobs->impl, job_id, delivery->message.chunk, &chunk, &chunk_memory,
                                  err));
     if (chunk.booked) {
