@@ -2,12 +2,9 @@
 #include "aws/dynamodb.h"
 
 #include "aws/dynamodb_item.h"
-#include "base/rand.h"
-#include "json/json_read.h"
+#include "aws/json_call.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum {
     /* An item's 400 KB, each byte perhaps an escape of six, and what stands around it. */
@@ -16,70 +13,29 @@ enum {
     BATCH_JSON_BYTES = 64 * 1024 * 1024, /* of 16 MB of items */
     BATCH_TIMEOUT_MS = 30 * 1000,
     UNPROCESSED_TRIES = 8, /* without progress */
-    UNPROCESSED_BASE_MS = 50,
-    UNPROCESSED_CEILING_MS = 5000,
 };
 
 /* ---- one call ---- */
 
-struct exchange {
-    const char *operation;
-    struct dic_buf body;
-    struct dic_json_writer json;
-    struct dic_aws_answer answer;
-    struct dic_json *root; /* of the answer */
-    size_t max_response_bytes;
-    int64_t timeout_ms;
-};
-
-static void exchange_init(struct exchange *exchange, const char *operation)
+static void begin_call(struct dic_json_call *call, const char *operation)
 {
-    *exchange = (struct exchange){.operation = operation, .max_response_bytes = ITEM_JSON_BYTES};
-    dic_buf_init(&exchange->body, ITEM_JSON_BYTES);
-    exchange->json = dic_json_writer(&exchange->body);
-    dic_aws_answer_init(&exchange->answer);
-    dic_json_begin_object(&exchange->json, NULL);
-}
-
-static void exchange_clean_up(struct exchange *exchange)
-{
-    dic_buf_clean_up(&exchange->body);
-    dic_aws_answer_clean_up(&exchange->answer);
-    dic_json_destroy(exchange->root);
-}
-
-static enum dic_code recode(struct dic_err *err, enum dic_code code)
-{
-    if (err != NULL) {
-        err->code = code;
-        err->retryable = dic_outcome(code)->retryable;
-    }
-    return code;
-}
-
-static bool aws_says(const struct exchange *exchange, const char *error_code)
-{
-    return strcmp(exchange->answer.error_code, error_code) == 0;
-}
-
-static bool body_has(const struct exchange *exchange, const char *words)
-{
-    const struct dic_buf *body = &exchange->answer.http.body;
-    return body->len > 0 && memmem(body->ptr, body->len, words, strlen(words)) != NULL;
+    dic_json_call_init(call, DIC_AWS_DYNAMODB, operation, ITEM_JSON_BYTES);
+    call->max_response_bytes = ITEM_JSON_BYTES;
 }
 
 /* DynamoDB has no code of its own for an item that is too large, only words. */
-static enum dic_code reaction(const struct exchange *exchange, enum dic_code code)
+static enum dic_code reaction(const struct dic_json_call *call, enum dic_code code)
 {
-    if (aws_says(exchange, "ResourceNotFoundException")) {
+    if (dic_json_call_failed_with(call, "ResourceNotFoundException")) {
         return DIC_E_NOT_FOUND;
     }
-    if (aws_says(exchange, "ConditionalCheckFailedException")) {
+    if (dic_json_call_failed_with(call, "ConditionalCheckFailedException")) {
         return DIC_E_CONFLICT;
     }
     switch (code) {
     case DIC_E_INVALID:
-        return body_has(exchange, "maximum allowed size") ? DIC_E_TOO_LARGE : DIC_E_INTERNAL;
+        return dic_json_call_body_has(call, "maximum allowed size") ? DIC_E_TOO_LARGE
+                                                                    : DIC_E_INTERNAL;
     case DIC_E_NOT_FOUND: /* 404 without DynamoDB's own word: not its endpoint */
         return DIC_E_UPSTREAM;
     case DIC_E_CONFLICT: /* another request holds the item */
@@ -89,53 +45,17 @@ static enum dic_code reaction(const struct exchange *exchange, enum dic_code cod
     }
 }
 
+/* CONFLICT: the condition does not hold, and root is what DynamoDB says to that. */
 DIC_MUST_USE
-static enum dic_code parse_answer(struct exchange *exchange, struct dic_err *err)
+static enum dic_code send_call(const struct dic_dynamodb_table *table, struct dic_json_call *call,
+                               struct dic_err *err)
 {
-    struct dic_err why = {0};
-    if (dic_json_parse(dic_buf_view(&exchange->answer.http.body), &exchange->root, &why) !=
-        DIC_OK) {
-        return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer is %.200s", exchange->operation,
-                        why.msg);
-    }
-    if (!dic_json_is_object(exchange->root)) {
-        return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer is %s, not an object",
-                        exchange->operation, dic_json_type_name(exchange->root));
-    }
-    return DIC_OK;
-}
-
-/* Ends the body's object and sends it; root is the answer's object then. CONFLICT: the condition
- * does not hold, and root is what DynamoDB says to that. */
-DIC_MUST_USE
-static enum dic_code send_exchange(const struct dic_dynamodb_table *table,
-                                   struct exchange *exchange, struct dic_err *err)
-{
-    char target[64];
-    dic_json_end_object(&exchange->json);
-    DIC_TRY(dic_buf_check(&exchange->body, err));
-    snprintf(target, sizeof target, "DynamoDB_20120810.%s", exchange->operation);
-    const struct dic_http_header headers[] = {
-        {dic_str("content-type"), dic_str("application/x-amz-json-1.0")},
-        {dic_str("x-amz-target"), dic_str(target)},
-    };
-    const struct dic_aws_call call = {
-        .service = DIC_AWS_DYNAMODB,
-        .operation = exchange->operation,
-        .method = "POST",
-        .path = dic_str("/"),
-        .headers = headers,
-        .header_count = sizeof headers / sizeof *headers,
-        .body = dic_buf_view(&exchange->body),
-        .timeout_ms = exchange->timeout_ms,
-        .max_response_bytes = exchange->max_response_bytes,
-    };
-    enum dic_code code = dic_aws_call(table->aws, &call, &exchange->answer, err);
+    enum dic_code code = dic_json_call_send(table->aws, call, err);
     if (code != DIC_OK) {
-        code = recode(err, reaction(exchange, code));
+        code = dic_aws_recode(err, reaction(call, code));
     }
-    if (code == DIC_OK || code == DIC_E_CONFLICT) {
-        DIC_TRY(parse_answer(exchange, err));
+    if (code == DIC_E_CONFLICT) {
+        DIC_TRY(dic_json_call_read_root(call, err));
     }
     return code;
 }
@@ -153,26 +73,26 @@ static void put_key(struct dic_json_writer *json, const struct dic_dynamodb_tabl
 }
 
 static struct dic_dynamodb_source source_of(const struct dic_dynamodb_table *table,
-                                            const struct exchange *exchange)
+                                            const struct dic_json_call *call)
 {
-    return (struct dic_dynamodb_source){exchange->operation, table->key_name};
+    return (struct dic_dynamodb_source){call->operation, table->key_name};
 }
 
 enum dic_code dic_dynamodb_get(const struct dic_dynamodb_table *table, struct dic_str key,
                                bool consistent, const struct dic_dynamodb_reader *reader,
                                struct dic_err *err)
 {
-    DIC_CLEANUP(exchange_clean_up) struct exchange exchange;
-    exchange_init(&exchange, "GetItem");
-    dic_json_put_text(&exchange.json, "TableName", table->name);
-    put_key(&exchange.json, table, "Key", key);
-    dic_json_put_bool(&exchange.json, "ConsistentRead", consistent);
-    DIC_TRY(send_exchange(table, &exchange, err));
-    const struct dic_json *item = dic_json_member(exchange.root, "Item");
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
+    begin_call(&call, "GetItem");
+    dic_json_put_text(&call.json, "TableName", table->name);
+    put_key(&call.json, table, "Key", key);
+    dic_json_put_bool(&call.json, "ConsistentRead", consistent);
+    DIC_TRY(send_call(table, &call, err));
+    const struct dic_json *item = dic_json_member(call.root, "Item");
     if (item == NULL) {
         return DIC_OK;
     }
-    const struct dic_dynamodb_source source = source_of(table, &exchange);
+    const struct dic_dynamodb_source source = source_of(table, &call);
     return dic_dynamodb_read_item(&source, item, reader, err);
 }
 
@@ -185,9 +105,9 @@ struct batch {
     size_t count;
 };
 
-static void write_batch(const struct batch *batch, struct exchange *exchange)
+static void write_batch(const struct batch *batch, struct dic_json_call *call)
 {
-    struct dic_json_writer *json = &exchange->json;
+    struct dic_json_writer *json = &call->json;
     dic_json_begin_object(json, "RequestItems");
     dic_json_begin_object(json, batch->table->name);
     dic_json_put_bool(json, "ConsistentRead", true);
@@ -202,28 +122,27 @@ static void write_batch(const struct batch *batch, struct exchange *exchange)
 
 /* What the answer has for the table in one of its members: NULL when it has nothing. */
 DIC_MUST_USE
-static enum dic_code of_table(const struct batch *batch, const struct exchange *exchange,
+static enum dic_code of_table(const struct batch *batch, const struct dic_json_call *call,
                               const char *member, const struct dic_json **out, struct dic_err *err)
 {
-    const struct dic_json *tables = dic_json_member(exchange->root, member);
+    const struct dic_json *tables = dic_json_member(call->root, member);
     if (tables == NULL || !dic_json_is_object(tables)) {
-        return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no %s", exchange->operation,
-                        member);
+        return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no %s", call->operation, member);
     }
     *out = dic_json_member(tables, batch->table->name);
     return DIC_OK;
 }
 
 DIC_MUST_USE
-static enum dic_code read_responses(const struct batch *batch, const struct exchange *exchange,
+static enum dic_code read_responses(const struct batch *batch, const struct dic_json_call *call,
                                     const struct dic_dynamodb_reader *reader, struct dic_err *err)
 {
-    const struct dic_dynamodb_source source = source_of(batch->table, exchange);
+    const struct dic_dynamodb_source source = source_of(batch->table, call);
     const struct dic_json *items = NULL;
-    DIC_TRY(of_table(batch, exchange, "Responses", &items, err));
+    DIC_TRY(of_table(batch, call, "Responses", &items, err));
     if (items == NULL || !dic_json_is_array(items)) {
         return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no items of table %s",
-                        exchange->operation, batch->table->name);
+                        call->operation, batch->table->name);
     }
     for (size_t i = 0; i < dic_json_size(items); i++) {
         DIC_TRY(dic_dynamodb_read_item(&source, dic_json_at(items, i), reader, err));
@@ -233,19 +152,19 @@ static enum dic_code read_responses(const struct batch *batch, const struct exch
 
 /* Keeps of the pending keys those that the answer lists as unprocessed. */
 DIC_MUST_USE
-static enum dic_code read_unprocessed(struct batch *batch, const struct exchange *exchange,
+static enum dic_code read_unprocessed(struct batch *batch, const struct dic_json_call *call,
                                       struct dic_err *err)
 {
-    const struct dic_dynamodb_source source = source_of(batch->table, exchange);
+    const struct dic_dynamodb_source source = source_of(batch->table, call);
     const struct dic_json *table = NULL;
     const struct dic_json *keys = NULL;
     size_t left = 0;
-    DIC_TRY(of_table(batch, exchange, "UnprocessedKeys", &table, err));
+    DIC_TRY(of_table(batch, call, "UnprocessedKeys", &table, err));
     if (table != NULL) {
         keys = dic_json_is_object(table) ? dic_json_member(table, "Keys") : NULL;
         if (keys == NULL || !dic_json_is_array(keys)) {
             return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has unprocessed, but no keys",
-                            exchange->operation);
+                            call->operation);
         }
     }
     for (size_t i = 0; keys != NULL && i < dic_json_size(keys); i++) {
@@ -257,7 +176,7 @@ static enum dic_code read_unprocessed(struct batch *batch, const struct exchange
         }
         if (at == batch->count) {
             return dic_fail(err, DIC_E_UPSTREAM, "%s: unprocessed key '%.*s' was not asked for",
-                            exchange->operation, DIC_STR_ARGS(key));
+                            call->operation, DIC_STR_ARGS(key));
         }
         const size_t index = batch->pending[at];
         batch->pending[at] = batch->pending[left];
@@ -271,22 +190,14 @@ DIC_MUST_USE
 static enum dic_code batch_round(struct batch *batch, const struct dic_dynamodb_reader *reader,
                                  struct dic_err *err)
 {
-    DIC_CLEANUP(exchange_clean_up) struct exchange exchange;
-    exchange_init(&exchange, "BatchGetItem");
-    exchange.max_response_bytes = BATCH_JSON_BYTES;
-    exchange.timeout_ms = BATCH_TIMEOUT_MS;
-    write_batch(batch, &exchange);
-    DIC_TRY(send_exchange(batch->table, &exchange, err));
-    DIC_TRY(read_responses(batch, &exchange, reader, err));
-    return read_unprocessed(batch, &exchange, err);
-}
-
-/* Full jitter, as the SDKs do; an answer with some of the items is progress and costs no wait. */
-static void back_off(const struct dic_dynamodb_table *table, int try)
-{
-    int64_t ceiling = (int64_t)UNPROCESSED_BASE_MS << try;
-    ceiling = ceiling < UNPROCESSED_CEILING_MS ? ceiling : UNPROCESSED_CEILING_MS;
-    table->sleep_ms(table->sleep_context, (int64_t)(dic_rand_u64() % (uint64_t)(ceiling + 1)));
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
+    begin_call(&call, "BatchGetItem");
+    call.max_response_bytes = BATCH_JSON_BYTES;
+    call.timeout_ms = BATCH_TIMEOUT_MS;
+    write_batch(batch, &call);
+    DIC_TRY(send_call(batch->table, &call, err));
+    DIC_TRY(read_responses(batch, &call, reader, err));
+    return read_unprocessed(batch, &call, err);
 }
 
 enum dic_code dic_dynamodb_get_batch(const struct dic_dynamodb_table *table,
@@ -309,8 +220,8 @@ enum dic_code dic_dynamodb_get_batch(const struct dic_dynamodb_table *table,
             return dic_fail(err, DIC_E_BUSY, "BatchGetItem: %zu of %zu keys unprocessed %d times",
                             batch.count, count, idle);
         }
-        if (idle > 0) {
-            back_off(table, idle);
+        if (idle > 0) { /* an answer with some of the items is progress and costs no wait */
+            dic_aws_back_off(table->sleep_ms, table->sleep_context, idle);
         }
     }
     return DIC_OK;
@@ -370,19 +281,19 @@ static void write_request(const struct dic_dynamodb_table *table,
 
 DIC_MUST_USE
 static enum dic_code read_written(const struct dic_dynamodb_table *table,
-                                  const struct exchange *exchange,
+                                  const struct dic_json_call *call,
                                   const struct dic_dynamodb_write *write, bool applied,
                                   const struct dic_dynamodb_reader *reader, struct dic_err *err)
 {
-    const struct dic_dynamodb_source source = source_of(table, exchange);
-    const struct dic_json *item = dic_json_member(exchange->root, applied ? "Attributes" : "Item");
+    const struct dic_dynamodb_source source = source_of(table, call);
+    const struct dic_json *item = dic_json_member(call->root, applied ? "Attributes" : "Item");
     if (item != NULL) {
         return dic_dynamodb_read_item(&source, item, reader, err);
     }
     if (!applied) { /* the item is absent, or the server does not tell it */
         return dic_dynamodb_get(table, write->key, true, reader, err);
     }
-    return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no attributes", exchange->operation);
+    return dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no attributes", call->operation);
 }
 
 enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
@@ -390,17 +301,17 @@ enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
                                  const struct dic_dynamodb_reader *reader, bool *applied_out,
                                  struct dic_err *err)
 {
-    DIC_CLEANUP(exchange_clean_up) struct exchange exchange;
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     *applied_out = false;
-    exchange_init(&exchange, write->is_put ? "PutItem" : "UpdateItem");
-    write_request(table, write, reader != NULL, &exchange.json);
-    enum dic_code code = send_exchange(table, &exchange, err);
+    begin_call(&call, write->is_put ? "PutItem" : "UpdateItem");
+    write_request(table, write, reader != NULL, &call.json);
+    enum dic_code code = send_call(table, &call, err);
     const bool applied = code == DIC_OK;
     if (!applied && !(code == DIC_E_CONFLICT && write->condition.len > 0)) {
-        return code == DIC_E_CONFLICT ? recode(err, DIC_E_UPSTREAM) : code;
+        return code == DIC_E_CONFLICT ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
     }
     if (reader != NULL && !(applied && write->is_put)) {
-        DIC_TRY(read_written(table, &exchange, write, applied, reader, err));
+        DIC_TRY(read_written(table, &call, write, applied, reader, err));
     }
     *applied_out = applied;
     return DIC_OK;
@@ -445,18 +356,18 @@ enum dic_code dic_dynamodb_query(const struct dic_dynamodb_table *table,
                                  const struct dic_dynamodb_reader *reader, struct dic_buf *page,
                                  struct dic_err *err)
 {
-    DIC_CLEANUP(exchange_clean_up) struct exchange exchange;
-    exchange_init(&exchange, "Query");
-    exchange.max_response_bytes = PAGE_JSON_BYTES;
-    write_query(table, query, page, &exchange.json);
-    DIC_TRY(send_exchange(table, &exchange, err));
-    const struct dic_dynamodb_source source = source_of(table, &exchange);
-    const struct dic_json *items = dic_json_member(exchange.root, "Items");
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
+    begin_call(&call, "Query");
+    call.max_response_bytes = PAGE_JSON_BYTES;
+    write_query(table, query, page, &call.json);
+    DIC_TRY(send_call(table, &call, err));
+    const struct dic_dynamodb_source source = source_of(table, &call);
+    const struct dic_json *items = dic_json_member(call.root, "Items");
     if (items == NULL || !dic_json_is_array(items)) {
         return dic_fail(err, DIC_E_UPSTREAM, "Query: the answer has no items");
     }
     for (size_t i = 0; i < dic_json_size(items); i++) {
         DIC_TRY(dic_dynamodb_read_item(&source, dic_json_at(items, i), reader, err));
     }
-    return read_next_page(&source, exchange.root, page, err);
+    return read_next_page(&source, call.root, page, err);
 }
