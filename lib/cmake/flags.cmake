@@ -23,7 +23,7 @@ if(DIC_SANITIZE)
   add_compile_definitions(DIC_SANITIZED=1)
 endif()
 if(DIC_COVERAGE)
-  add_compile_options(--coverage)
+  add_compile_options(--coverage -fprofile-update=atomic) # threads count the same lines
   add_link_options(--coverage)
 endif()
 # Paths of the machine that builds must not reach the binaries: same source, same files.

@@ -3,7 +3,11 @@
 
 #include "test.h"
 
+#include "base/thread.h"
+
 #include <stdio.h>
+
+enum { WRITERS = 8 };
 
 static struct dic_blob_store store;
 
@@ -140,6 +144,82 @@ static void a_listing_is_in_the_byte_order_of_whole_keys(void **state)
     assert_true(list_is("", "b", 1, "\xC3\xA9 ", false));
 }
 
+static enum dic_code stop_at_second(void *context, struct dic_str key, int64_t size_bytes,
+                                    struct dic_err *err)
+{
+    int *visits = context;
+    assert_int_equal(size_bytes, (int64_t)key.len);
+    return ++*visits < 2 ? DIC_OK : dic_fail(err, DIC_E_BUSY, "enough");
+}
+
+static void a_listing_tells_sizes_and_stops_where_the_visitor_wants(void **state)
+{
+    (void)state;
+    struct dic_err err = {0};
+    int visits = 0;
+    bool more = false;
+    put("a", "1");
+    put("bb", "22");
+    put("ccc", "333");
+    assert_code(store.ops->list(store.impl, dic_str(""), dic_str(""), 100, stop_at_second, &visits,
+                                &more, &err),
+                DIC_E_BUSY);
+    assert_int_equal(visits, 2);
+    assert_string_equal(err.msg, "enough");
+}
+
+static void an_object_may_be_empty(void **state)
+{
+    (void)state;
+    struct dic_buf out;
+    struct dic_blob_info info = {.size_bytes = 9};
+    dic_buf_init(&out, 100);
+    put("nothing", "");
+    assert_ok(store.ops->get(store.impl, dic_str("nothing"), 0, &out, &info, NULL));
+    assert_int_equal(out.len, 0);
+    assert_int_equal(info.size_bytes, 0);
+    dic_buf_clean_up(&out);
+}
+
+struct writer {
+    pthread_t thread;
+    char text[2];
+    enum dic_code code;
+};
+
+static void *put_if_absent(void *arg)
+{
+    struct writer *writer = arg;
+    writer->code = store.ops->put(store.impl, dic_str("raced"), dic_str(writer->text), true, NULL);
+    return NULL;
+}
+
+static void of_racing_writers_if_absent_one_wins(void **state)
+{
+    (void)state;
+    struct writer writers[WRITERS] = {0};
+    const char *winner = NULL;
+    struct dic_buf out;
+    dic_buf_init(&out, 100);
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i].text[0] = (char)('0' + i);
+        dic_thread_start(&writers[i].thread, "writer", put_if_absent, &writers[i]);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        dic_thread_join(writers[i].thread);
+        if (writers[i].code == DIC_OK) {
+            assert_null(winner);
+            winner = writers[i].text;
+        } else {
+            assert_code(writers[i].code, DIC_E_CONFLICT);
+        }
+    }
+    assert_non_null(winner);
+    assert_ok(store.ops->get(store.impl, dic_str("raced"), 9, &out, NULL, NULL));
+    assert_view(dic_buf_view(&out), winner);
+    dic_buf_clean_up(&out);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_store, close_store)
 
 int dic_run_blob_store_suite(void)
@@ -150,6 +230,9 @@ int dic_run_blob_store_suite(void)
         CASE(an_absent_object_is_not_found),
         CASE(if_absent_keeps_the_first_and_an_etag_tells_the_second),
         CASE(a_listing_is_in_the_byte_order_of_whole_keys),
+        CASE(a_listing_tells_sizes_and_stops_where_the_visitor_wants),
+        CASE(an_object_may_be_empty),
+        CASE(of_racing_writers_if_absent_one_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
