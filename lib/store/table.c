@@ -7,6 +7,9 @@ enum dic_code dic_table_key_check(struct dic_str pk, struct dic_err *err)
         return dic_fail_field(err, DIC_E_INTERNAL, "pk", "key of %zu bytes, allowed are 1 to %d",
                               pk.len, DIC_TABLE_KEY_MAX_BYTES);
     }
+    if (!dic_utf8_valid(pk)) {
+        return dic_fail_field(err, DIC_E_INTERNAL, "pk", "key is not UTF-8");
+    }
     return DIC_OK;
 }
 
@@ -37,6 +40,9 @@ static enum dic_code check_change(const struct dic_table_write *write, size_t in
     if (is_put && change->kind > DIC_SET_MAP_ENTRY) {
         return dic_fail_field(err, DIC_E_INTERNAL, change->name, "a put can only set '%s'",
                               change->name);
+    }
+    if (!dic_utf8_valid(change->text) || !dic_utf8_valid(change->key)) {
+        return dic_fail_field(err, DIC_E_INTERNAL, change->name, "'%s' is not UTF-8", change->name);
     }
     bool has_map = !is_put || !is_entry(change);
     for (size_t i = 0; i < index; i++) {
