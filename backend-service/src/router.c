@@ -11,7 +11,7 @@ const struct dic_route dic_routes[] = {
     {DIC_POST, "/retry/{job-id}", dic_api_retry, false, NULL},
     {DIC_GET, "/jobs", dic_api_jobs, false, NULL},
     {DIC_POST, "/uploads", dic_api_uploads, false, NULL},
-    {DIC_PUT, "/uploads/{token}", dic_api_upload_put, false, &dic_api_upload_body},
+    {DIC_PUT, "/uploads/{upload-id}", dic_api_upload_put, false, &dic_api_upload_body},
     {DIC_GET, "/healthz", dic_api_healthz, true, NULL},
     {DIC_GET, "/readyz", dic_api_readyz, false, NULL},
     {DIC_GET, "/metrics", dic_api_metrics, false, NULL},

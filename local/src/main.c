@@ -11,9 +11,11 @@
 #include "model_spec.h"
 #include "pipeline.h"
 #include "samples.h"
+#include "secret_file.h"
 #include "server.h"
 #include "split_search.h"
 #include "sweeper.h"
+#include "upload_ticket.h"
 #include "worker.h"
 
 #include <stddef.h>
@@ -116,6 +118,7 @@ struct application {
     struct dic_model_spec *model;
     struct dic_decoder_pool *decoders;
     struct dic_local *store;
+    struct dic_upload_signer upload_signer;
     struct dic_classifier classifier;
     struct dic_pipeline *pipeline;
     struct dic_split_search *split_search;
@@ -175,7 +178,10 @@ static enum dic_code start_decoders(struct application *app, struct dic_err *err
 static enum dic_code open_store(struct application *app, struct dic_err *err)
 {
     DIC_TRY(dic_samples_seed(app->settings.data_dir, app->samples_folder, err));
-    return dic_local_open(app->settings.data_dir, dic_clock_system(), &app->store, err);
+    DIC_TRY(dic_local_open(app->settings.data_dir, dic_clock_system(), &app->store, err));
+    /* After the folder's lock was taken. */
+    return dic_secret_file_open(app->settings.data_dir, "upload.key", app->upload_signer.secret,
+                                sizeof app->upload_signer.secret, err);
 }
 
 static void start_pipeline(struct application *app)
@@ -239,6 +245,7 @@ static enum dic_code start_server(struct application *app, struct dic_err *err)
     app->api.usd_per_million_images = app->settings.usd_per_million_images;
     app->api.chunk_images = (uint32_t)app->settings.chunk_images;
     app->api.version = DIC_VERSION;
+    app->api.upload_signer = &app->upload_signer;
     if (app->worker != NULL) {
         app->api.extra_metrics = dic_worker_metrics;
         app->api.extra_metrics_context = app->worker;
