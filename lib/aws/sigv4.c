@@ -36,25 +36,23 @@ void dic_sigv4_date(int64_t time_ms, char date_out[DIC_SIGV4_DATE_SIZE])
 
 /* ---- path ---- */
 
-/* RFC 3986 section 5.2.4, and empty segments go too: "/a//b/./c/.." is "/a/b/". */
+/* RFC 3986 section 5.2.4, but empty segments go too, and there is a '/' at the end only where there
+ * was one, as botocore does it: "/a//b/./c/.." is "/a/b". */
 static void normalize_path(struct dic_buf *out, struct dic_str path)
 {
     size_t start = out->len;
     struct dic_str rest = path;
     struct dic_str segment;
-    bool slash_at_end = true;
     while (dic_str_split(&rest, '/', &segment)) {
-        bool up = dic_str_is(segment, "..");
-        slash_at_end = segment.len == 0 || up || dic_str_is(segment, ".");
-        if (up) {
+        if (dic_str_is(segment, "..")) {
             while (out->len > start && out->ptr[--out->len] != '/') {
             }
-        } else if (!slash_at_end) {
+        } else if (segment.len > 0 && !dic_str_is(segment, ".")) {
             dic_buf_append_byte(out, '/');
             dic_buf_append_str(out, segment);
         }
     }
-    if (slash_at_end) {
+    if (out->len == start || path.ptr[path.len - 1] == '/') {
         dic_buf_append_byte(out, '/');
     }
 }
