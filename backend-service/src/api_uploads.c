@@ -159,9 +159,8 @@ static enum dic_code read_ticket(struct dic_api *api, const struct dic_request *
         return dic_fail(err, DIC_E_NOT_FOUND, "uploads go to the bucket itself here");
     }
     DIC_TRY(dic_api_check_query(request, allowed, err));
-    DIC_TRY(dic_upload_ticket_read(api->upload_signer,
-                                   token.ptr == NULL ? dic_str_len("", 0) : token, memory, out,
-                                   err));
+    DIC_TRY(dic_upload_ticket_read(
+        api->upload_signer, token.ptr == NULL ? dic_str_len("", 0) : token, memory, out, err));
     if (!is_for(out, request->path_arg)) {
         return dic_fail(err, DIC_E_DENIED, "this ticket is for another path");
     }

@@ -140,7 +140,8 @@ static enum dic_code parse_length(const struct dic_head_facts *facts, int64_t *l
     return DIC_OK;
 }
 
-static enum dic_code check_length(struct dic_exchange *exchange, int64_t length, struct dic_err *err)
+static enum dic_code check_length(struct dic_exchange *exchange, int64_t length,
+                                  struct dic_err *err)
 {
     const struct dic_body_rule *rule = exchange->route->body;
     exchange->body.ceiling = rule != NULL ? rule->max_bytes : DIC_MAX_BODY_BYTES;
@@ -184,8 +185,8 @@ static enum dic_code check_json(const struct dic_head_facts *facts, int *status_
 }
 
 static enum dic_code check_type(const struct dic_exchange *exchange,
-                                const struct dic_head_facts *facts, int64_t length,
-                                int *status_out, struct dic_err *err)
+                                const struct dic_head_facts *facts, int64_t length, int *status_out,
+                                struct dic_err *err)
 {
     const struct dic_body_rule *rule = exchange->route->body;
     const struct dic_body_head head = {facts->content_type, length};

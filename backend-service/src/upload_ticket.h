@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a URL of our own PUT /uploads/{upload-id} allows: one object, of one type and length, until a
- * time. The token says all of it and carries an HMAC-SHA-256 (RFC 2104) over it, so that nothing is
- * kept for URLs that are never used. Pure functions; any thread may call.
+ * What a URL of our own PUT /uploads/{upload-id} allows: one object, of one type and length, until
+ * a time. The token says all of it and carries an HMAC-SHA-256 (RFC 2104) over it, so that nothing
+ * is kept for URLs that are never used. Pure functions; any thread may call.
  */
 #ifndef DIC_BACKEND_UPLOAD_TICKET_H
 #define DIC_BACKEND_UPLOAD_TICKET_H

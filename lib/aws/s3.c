@@ -50,9 +50,8 @@ static enum dic_code too_large(int64_t size_bytes, int64_t max_bytes, struct dic
         return dic_fail(err, DIC_E_TOO_LARGE, "the object has more than %" PRId64 " bytes",
                         max_bytes);
     }
-    return dic_fail(err, DIC_E_TOO_LARGE,
-                    "the object has %" PRId64 " bytes, the limit is %" PRId64, size_bytes,
-                    max_bytes);
+    return dic_fail(err, DIC_E_TOO_LARGE, "the object has %" PRId64 " bytes, the limit is %" PRId64,
+                    size_bytes, max_bytes);
 }
 
 static void get_init(struct dic_s3_request *request, struct dic_s3_bucket *bucket,
@@ -224,7 +223,8 @@ enum dic_code dic_s3_written_by(struct dic_s3_bucket *bucket, struct dic_str key
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     dic_s3_request_init(&request, bucket, "HeadObject", "HEAD", key);
     const enum dic_code code = dic_s3_request_send(&request, err);
-    const struct dic_str id = dic_http_response_header(&request.answer.http, DIC_S3_WRITE_ID_HEADER);
+    const struct dic_str id =
+        dic_http_response_header(&request.answer.http, DIC_S3_WRITE_ID_HEADER);
     *ours_out = code == DIC_OK && dic_str_is(id, write_id);
     return code == DIC_E_NOT_FOUND ? DIC_OK : code;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls of Amazon S3 that the project needs, typed (API Reference, version 2006-03-01). On AWS's
- * own endpoints a bucket is part of the host name when its name is a DNS label; with an endpoint
- * that was set, or another name, it stands in the path. Any thread may call, and blocks.
+ * The calls of Amazon S3 that the project needs, typed (API Reference, version 2006-03-01). On
+ * AWS's own endpoints a bucket is part of the host name when its name is a DNS label; with an
+ * endpoint that was set, or another name, it stands in the path. Any thread may call, and blocks.
  *
  * Errors: NOT_FOUND (no such key), DENIED (403, or a key that encrypts it may not be used),
  * CONFLICT (a condition did not hold), TOO_LARGE, INVALID (a key that S3 cannot hold), BUSY,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request to a bucket, for the s3*.c files alone: its address, what S3 said, what that means. */
+/* One request to a bucket, for the s3*.c files alone: its address, what S3 said, what that means.
+ */
 #ifndef DIC_AWS_S3_REQUEST_H
 #define DIC_AWS_S3_REQUEST_H
 
