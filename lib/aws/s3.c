@@ -9,10 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    MAX_ERROR_BYTES = 64 * 1024, /* room for an error document where less was asked for */
-    HASHED_BYTES = 1024 * 1024,  /* larger bodies are left to TLS's own check, over https */
-};
+enum { MAX_ERROR_BYTES = 64 * 1024 }; /* room for an error document where less was asked for */
 
 /* ---- reading ---- */
 
@@ -257,9 +254,7 @@ static enum dic_code put_once(struct dic_s3_bucket *bucket, struct dic_str key,
     bool is_ours = false;
     dic_rand_id(write_id);
     dic_s3_request_init(&request, bucket, "PutObject", "PUT", key);
-    dic_s3_request_expect(&request, (int64_t)bytes.len);
-    request.call.body = bytes;
-    request.call.payload_unsigned = bucket->is_https && bytes.len > HASHED_BYTES;
+    dic_s3_request_body(&request, bytes);
     if (if_absent) {
         dic_s3_request_header(&request, "if-none-match", DIC_STR_LIT("*"));
         dic_s3_request_header(&request, DIC_S3_WRITE_ID_HEADER, dic_str(write_id));

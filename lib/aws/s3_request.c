@@ -16,6 +16,7 @@ enum {
     TOTAL_MS = 30000,
     MS_PER_MIB = 1000, /* a link of 8 Mbit/s is slow and still in time */
     MIB = 1024 * 1024,
+    HASHED_BYTES = MIB, /* larger bodies are left to TLS's own check, over https */
 };
 
 /* ---- the bucket ---- */
@@ -144,6 +145,13 @@ void dic_s3_request_expect(struct dic_s3_request *request, int64_t body_bytes)
     const int64_t extra_ms = body_bytes / MIB * MS_PER_MIB;
     request->call.timeout_ms = TRY_MS + extra_ms;
     request->call.total_timeout_ms = TOTAL_MS + 2 * extra_ms;
+}
+
+void dic_s3_request_body(struct dic_s3_request *request, struct dic_str bytes)
+{
+    dic_s3_request_expect(request, (int64_t)bytes.len);
+    request->call.body = bytes;
+    request->call.payload_unsigned = request->bucket->is_https && bytes.len > HASHED_BYTES;
 }
 
 const struct dic_aws_call *dic_s3_request_call(struct dic_s3_request *request)

@@ -39,6 +39,8 @@ void dic_s3_request_header(struct dic_s3_request *request, const char *name, str
 void dic_s3_request_is_read(struct dic_s3_request *request);
 /* Longer deadlines for a body of so many bytes, sent or expected. */
 void dic_s3_request_expect(struct dic_s3_request *request, int64_t body_bytes);
+/* The bytes to send, with their deadlines. */
+void dic_s3_request_body(struct dic_s3_request *request, struct dic_str bytes);
 /* Fails in the terms of s3.h. May be called again. */
 DIC_MUST_USE enum dic_code dic_s3_request_send(struct dic_s3_request *request, struct dic_err *err);
 /* As presign's: what dic_aws_presign takes. */
