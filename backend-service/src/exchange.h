@@ -43,7 +43,8 @@ struct dic_exchange {
     bool body_refused;
     size_t dropped_bytes; /* of a refused body */
     struct dic_watched *watched;
-    void *connection; /* the library's */
+    struct dic_api *api; /* for rules of a route's body */
+    void *connection;    /* the library's */
     void *server;
 };
 

@@ -316,7 +316,7 @@ static enum MHD_Result take_body(struct dic_server *server, struct dic_exchange 
     atomic_fetch_sub(&server->body_bytes, len);
     if (exchange->body_refused) {
         exchange->dropped_bytes += len;
-        return exchange->dropped_bytes <= DIC_MAX_BODY_BYTES ? MHD_YES : MHD_NO;
+        return exchange->dropped_bytes <= exchange->body.ceiling ? MHD_YES : MHD_NO;
     }
     if (exchange->body.poisoned) {
         (void)dic_fail(&err, DIC_E_TOO_LARGE, "the body is over %zu bytes", exchange->body.ceiling);
@@ -368,6 +368,7 @@ static void *request_line(void *context, const char *target, struct MHD_Connecti
     struct dic_server *server = context;
     struct dic_exchange *exchange = dic_exchange_new(target);
     exchange->server = server;
+    exchange->api = server->options.api;
     exchange->watched = watched_of(connection);
     exchange->request.query = query;
     exchange->request.header = header;

@@ -8,6 +8,8 @@
 #include "engine.h"
 #include "local_store.h"
 #include "samples.h"
+#include "secret_file.h"
+#include "upload_ticket.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -52,6 +54,7 @@ static struct application {
     struct settings settings;
     struct dic_backend_settings backend_settings;
     struct dic_local *store;
+    struct dic_upload_signer upload_signer;
     struct dic_engine engine;
     struct dic_backend backend;
 } app;
@@ -102,7 +105,10 @@ static enum dic_code open_store(struct dic_err *err)
     DIC_CLEANUP(dic_free_cleanup) char *samples = project_folder("local/samples");
     const char *chosen = app.settings.samples_dir[0] != '\0' ? app.settings.samples_dir : samples;
     DIC_TRY(dic_samples_seed(app.settings.data_dir, chosen, err));
-    return dic_local_open(app.settings.data_dir, dic_clock_system(), &app.store, err);
+    DIC_TRY(dic_local_open(app.settings.data_dir, dic_clock_system(), &app.store, err));
+    /* After the folder's lock was taken. */
+    return dic_secret_file_open(app.settings.data_dir, "upload.key", app.upload_signer.secret,
+                                sizeof app.upload_signer.secret, err);
 }
 
 static enum dic_code start_worker(struct dic_err *err)
@@ -132,6 +138,7 @@ static enum dic_code start_backend(struct dic_err *err)
     api->clock = dic_clock_system();
     api->chunk_images = (uint32_t)app.settings.chunk_images;
     api->version = DIC_VERSION;
+    api->upload_signer = &app.upload_signer;
     if (app.engine.worker != NULL) {
         api->extra_metrics = dic_worker_metrics;
         api->extra_metrics_context = app.engine.worker;
