@@ -4,13 +4,13 @@ these tests must fail there, so the table stays true."""
 import datetime
 import http.client
 import itertools
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from email.utils import parsedate_to_datetime
 
 import pytest
+import races
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
@@ -39,7 +39,9 @@ KEYS = ["a b", "a+b", "a%b", "a%20b", "a~b", "a//b", "//lead", "trail/", "/", "a
 def known_lacks(request, s3_server):
     name = request.node.originalname.removeprefix("test_")
     if (s3_server.name, name) in LACKS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=LACKS[s3_server.name, name]))
+        by_chance = "racing" in name  # a race can end well
+        request.applymarker(pytest.mark.xfail(strict=not by_chance,
+                                              reason=LACKS[s3_server.name, name]))
 
 
 @pytest.fixture
@@ -159,41 +161,18 @@ def test_a_put_of_an_existing_key_can_be_refused(s3, bucket):
 
 
 def test_of_many_racing_writers_of_one_new_key_exactly_one_wins(s3_server, bucket):
-    rounds, writers = 40, 8
-    winners, start = [], threading.Barrier(writers)
-    client = s3_server.client("s3", max_pool_connections=writers)
+    client = s3_server.client("s3", max_pool_connections=races.WRITERS)
 
-    def write(writer):
-        for number in range(rounds):
-            start.wait()
-            try:
-                client.put_object(Bucket=bucket, Key=str(number), Body=b"%d" % writer,
-                                  IfNoneMatch="*")
-                winners.append(number)
-            except ClientError as lost:
-                # 409 ConditionalRequestConflict is the real service's word for a race
-                assert lost.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412)
-
-    _run_threads(write, writers)
-    assert sorted(winners) == list(range(rounds))
-
-
-def _run_threads(work, number):
-    failed = []
-
-    def guarded(index):
+    def write(number, writer):
         try:
-            work(index)
-        except BaseException as problem:  # pylint: disable=broad-except
-            failed.append(problem)
-            raise
+            client.put_object(Bucket=bucket, Key=str(number), Body=b"%d" % writer, IfNoneMatch="*")
+        except ClientError as lost:
+            # 409 ConditionalRequestConflict is the real service's word for a race
+            assert lost.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412)
+            return False
+        return True
 
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed, failed
+    assert races.winners_per_round(write) == [1] * races.ROUNDS
 
 
 def test_a_range_can_be_pinned_to_one_version(s3, bucket):
