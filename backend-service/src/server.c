@@ -27,6 +27,15 @@ enum {
     STOP_STEP_MS = 5,
 };
 
+/* Framing as strictly as the library can: from 0.9.77.1 on no bare LF ends a line, and no empty
+ * line may stand before a request. Level 3 is no stricter: 1.0.1 takes white space in chunk
+ * extensions there which level 2 refuses. */
+#if MHD_VERSION >= 0x00097701
+#define STRICTEST_FRAMING MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2
+#else
+#define STRICTEST_FRAMING MHD_OPTION_STRICT_FOR_CLIENT, 1
+#endif
+
 struct dic_server {
     struct dic_server_options options;
     struct MHD_Daemon *daemon;
@@ -455,6 +464,8 @@ static enum dic_code parse_address(const struct dic_server_options *options,
                           options->bind_address);
 }
 
+/* MHD_OPTION_LISTENING_ADDRESS_REUSE is not given: with it a second process would share the port,
+ * and each would get some of the requests. After a crash the port is free at once all the same. */
 static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err)
 {
     const struct dic_server_options *options = &server->options;
@@ -469,20 +480,31 @@ static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err
         NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)options->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)options->idle_timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, request_line, server, MHD_OPTION_NOTIFY_COMPLETED, completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
-        options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+        (unsigned)options->idle_timeout_s, STRICTEST_FRAMING, MHD_OPTION_URI_LOG_CALLBACK,
+        request_line, server, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
         (unsigned)options->io_threads, MHD_OPTION_END);
     if (server->daemon == NULL) {
-        return dic_fail_field(err, DIC_E_UPSTREAM, "PORT", "cannot listen on %s port %u: %s",
-                              options->bind_address, options->port, strerror(errno));
+        return dic_fail_field(
+            err, DIC_E_UPSTREAM, "PORT",
+            "cannot listen on %s port %u: %s; PORT and BIND_ADDRESS choose another",
+            options->bind_address, options->port, strerror(errno));
     }
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
     server->port = info == NULL ? options->port : info->port;
     return DIC_OK;
+}
+
+static void say_listening(const struct dic_server *server)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_INFO, "listening");
+    dic_log_str(&log, "address", server->options.bind_address);
+    dic_log_int(&log, "port", server->port);
+    dic_log_str(&log, "libmicrohttpd", MHD_get_version());
+    dic_log_end(&log);
 }
 
 enum dic_code dic_server_start(const struct dic_server_options *options,
@@ -502,6 +524,7 @@ enum dic_code dic_server_start(const struct dic_server_options *options,
         dic_server_destroy(server);
         return code;
     }
+    say_listening(server);
     *server_out = server;
     return DIC_OK;
 }
