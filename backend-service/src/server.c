@@ -8,15 +8,12 @@
 #include "connection_watch.h"
 #include "exchange.h"
 #include "job/limits.h"
+#include "listen_socket.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -441,43 +438,16 @@ static void log_library(void *context, const char *format, va_list args)
 
 /* ---- life ---- */
 
-static enum dic_code parse_address(const struct dic_server_options *options,
-                                   struct sockaddr_storage *out, bool *is_v6_out,
-                                   struct dic_err *err)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    memset(out, 0, sizeof *out);
-    *is_v6_out = strchr(options->bind_address, ':') != NULL;
-    if (*is_v6_out && inet_pton(AF_INET6, options->bind_address, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(options->port);
-        return DIC_OK;
-    }
-    if (!*is_v6_out && inet_pton(AF_INET, options->bind_address, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(options->port);
-        return DIC_OK;
-    }
-    return dic_fail_field(err, DIC_E_INVALID, "BIND_ADDRESS",
-                          "BIND_ADDRESS='%.60s' is not a numeric IP address",
-                          options->bind_address);
-}
-
-/* MHD_OPTION_LISTENING_ADDRESS_REUSE is not given: with it a second process would share the port,
- * and each would get some of the requests. After a crash the port is free at once all the same. */
 static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err)
 {
     const struct dic_server_options *options = &server->options;
-    struct sockaddr_storage address;
-    bool is_v6 = false;
-    DIC_TRY(parse_address(options, &address, &is_v6, err));
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                     (is_v6 ? MHD_USE_IPv6 : 0U);
-    errno = 0;
+    int fd = -1;
+    DIC_TRY(dic_listen_socket(options->bind_address, options->port, &fd, &server->port, err));
+    const unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     server->daemon = MHD_start_daemon(
-        flags, options->port, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_library,
-        NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
+        flags, server->port, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_library,
+        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)options->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)options->idle_timeout_s, STRICTEST_FRAMING, MHD_OPTION_URI_LOG_CALLBACK,
@@ -485,15 +455,11 @@ static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err
         MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
         (unsigned)options->io_threads, MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        return dic_fail_field(
-            err, DIC_E_UPSTREAM, "PORT",
-            "cannot listen on %s port %u: %s; PORT and BIND_ADDRESS choose another",
-            options->bind_address, options->port, strerror(errno));
+    if (server->daemon == NULL) { /* the socket was its to close from then on */
+        return dic_fail(err, DIC_E_UPSTREAM,
+                        "the HTTP library does not start; LOG_LEVEL=debug "
+                        "shows its reason");
     }
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    server->port = info == NULL ? options->port : info->port;
     return DIC_OK;
 }
 
