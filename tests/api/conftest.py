@@ -128,6 +128,17 @@ def client(request):
     return Client(url)
 
 
+@pytest.fixture(scope="session")
+def strict_framing(request):
+    """Whether the service's HTTP library can refuse lenient line ends: libmicrohttpd can from
+    0.9.77.1 on (Debian 13, the images), and not before (Debian 12, Ubuntu 24.04)."""
+    if os.environ.get("DIC_BASE_URL"):
+        return True
+    log = request.getfixturevalue("service").log_path.read_text(errors="replace")
+    version = re.search(r'"event":"listening".*"libmicrohttpd":"([0-9.]+)"', log).group(1)
+    return tuple(int(number) for number in version.split(".")) >= (0, 9, 77, 1)
+
+
 @pytest.fixture
 def own_service(tmp_path):
     """A function that starts further services; all are ended after the test."""
