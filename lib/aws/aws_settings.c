@@ -3,10 +3,10 @@
 
 #include <stddef.h>
 
-#define TEXT(name, member, is_secret, help)                                                     \
-    {                                                                                           \
-        name, DIC_SETTING_TEXT, offsetof(struct dic_aws_environment, member), "", 0, 8192,      \
-            is_secret, help                                                                     \
+#define TEXT(name, member, is_secret, help)                                                \
+    {                                                                                      \
+        name, DIC_SETTING_TEXT, offsetof(struct dic_aws_environment, member), "", 0, 8192, \
+            is_secret, help                                                                \
     }
 
 const struct dic_setting dic_aws_settings_table[] = {
@@ -16,7 +16,8 @@ const struct dic_setting dic_aws_settings_table[] = {
     TEXT("AWS_ENDPOINT_URL_S3", endpoint_url_s3, false, "of S3 alone (path style is used then)"),
     TEXT("AWS_ENDPOINT_URL_SQS", endpoint_url_sqs, false, "of SQS alone"),
     TEXT("AWS_ENDPOINT_URL_DYNAMODB", endpoint_url_dynamodb, false, "of DynamoDB alone"),
-    TEXT("AWS_CA_BUNDLE", ca_bundle, false, "file of certificates to trust instead of the system's"),
+    TEXT("AWS_CA_BUNDLE", ca_bundle, false,
+         "file of certificates to trust instead of the system's"),
     TEXT("AWS_ACCESS_KEY_ID", access_key_id, true, "credentials: id of the key"),
     TEXT("AWS_SECRET_ACCESS_KEY", secret_access_key, true, "credentials: the key"),
     TEXT("AWS_SESSION_TOKEN", session_token, true, "credentials: token of temporary ones"),

@@ -115,11 +115,11 @@ enum dic_code dic_aws_store_open(const struct dic_aws_store_settings *settings,
     return DIC_OK;
 }
 
-#define CLOSE(port)                                 \
-    do {                                            \
-        if ((port).ops != NULL) {                   \
-            (port).ops->destroy((port).impl);       \
-        }                                           \
+#define CLOSE(port)                           \
+    do {                                      \
+        if ((port).ops != NULL) {             \
+            (port).ops->destroy((port).impl); \
+        }                                     \
     } while (0)
 
 void dic_aws_store_close(struct dic_aws_store *store)

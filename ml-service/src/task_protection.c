@@ -35,8 +35,7 @@ static enum dic_code put_state(const struct dic_task_protection *protection, boo
                                            DIC_STR_LIT("application/json")};
     snprintf(url, sizeof url, "%s/task-protection/v1/state", protection->options.agent_uri);
     if (enabled) {
-        snprintf(body, sizeof body,
-                 "{\"ProtectionEnabled\":true,\"ExpiresInMinutes\":%" PRIu32 "}",
+        snprintf(body, sizeof body, "{\"ProtectionEnabled\":true,\"ExpiresInMinutes\":%" PRIu32 "}",
                  protection->options.expires_minutes);
     } else {
         snprintf(body, sizeof body, "{\"ProtectionEnabled\":false}");
@@ -103,8 +102,8 @@ static void *protection_loop(void *arg)
     return NULL;
 }
 
-struct dic_task_protection *
-dic_task_protection_start(const struct dic_task_protection_options *options)
+struct dic_task_protection *dic_task_protection_start(
+    const struct dic_task_protection_options *options)
 {
     if (options->agent_uri[0] == '\0') {
         return NULL;

@@ -22,8 +22,8 @@ struct dic_task_protection_options {
     uint32_t look_ms;
 };
 
-struct dic_task_protection *
-dic_task_protection_start(const struct dic_task_protection_options *options);
+struct dic_task_protection *dic_task_protection_start(
+    const struct dic_task_protection_options *options);
 /* Lets go of the protection and ends the thread; NULL is fine. */
 void dic_task_protection_stop(struct dic_task_protection *protection);
 

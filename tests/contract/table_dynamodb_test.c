@@ -20,27 +20,26 @@ static char name[64];
     "\",\"KeyType\":\"RANGE\"}],\"Projection\":" projection "}"
 #define ATTRIBUTE(name, type) "{\"AttributeName\":\"" name "\",\"AttributeType\":\"" type "\"}"
 
-static const char schema
-    [] = "{\"TableName\":\"%s\",\"BillingMode\":\"PAY_PER_REQUEST\","
-         "\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}],"
-         "\"AttributeDefinitions\":[" ATTRIBUTE("pk", "S") "," ATTRIBUTE("obs", "N") "," ATTRIBUTE(
-             "obd", "N") "," ATTRIBUTE("lst",
-                                       "S") "," ATTRIBUTE("crt",
-                                                          "S") "],"
-                                                               "\"GlobalSecondaryIndexes\":[" INDEX(
-                                                                   "outbox", "obs", "obd",
-                                                                   "{\"ProjectionType\":\"KEYS_"
-                                                                   "ONLY\"}") "," INDEX("listing",
-                                                                                        "lst",
-                                                                                        "crt",
-                                                                                        "{\"Project"
-                                                                                        "ionType\":"
-                                                                                        "\"INCLUDE"
-                                                                                        "\","
-                                                                                        "\"NonKeyAt"
-                                                                                        "tributes\""
-                                                                                        ":[\"st\"]"
-                                                                                        "}") "]}";
+static const char schema[] =
+    "{\"TableName\":\"%s\",\"BillingMode\":\"PAY_PER_REQUEST\","
+    "\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}],"
+    "\"AttributeDefinitions\":[" ATTRIBUTE("pk", "S") "," ATTRIBUTE("obs", "N") "," ATTRIBUTE(
+        "obd", "N") "," ATTRIBUTE("lst",
+                                  "S") "," ATTRIBUTE("crt",
+                                                     "S") "],"
+                                                          "\"GlobalSecondaryIndexes\":[" INDEX(
+                                                              "outbox", "obs", "obd",
+                                                              "{\"ProjectionType\":\"KEYS_"
+                                                              "ONLY\"}") "," INDEX("listing", "lst",
+                                                                                   "crt",
+                                                                                   "{\"Project"
+                                                                                   "ionType\":"
+                                                                                   "\"INCLUDE"
+                                                                                   "\","
+                                                                                   "\"NonKeyAt"
+                                                                                   "tributes\""
+                                                                                   ":[\"st\"]"
+                                                                                   "}") "]}";
 
 static void call(const char *operation, const char *body, struct dic_aws_answer *answer)
 {

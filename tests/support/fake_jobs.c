@@ -308,6 +308,7 @@ struct dic_fake_jobs *dic_fake_jobs_new(void)
     struct dic_fake_jobs *jobs = dic_calloc(1, sizeof *jobs);
     jobs->ops = (struct dic_job_store_ops){
         .get = get,
+        .peek = get,
         .begin_plan = begin_plan,
         .get_keys = get_keys,
         .add_segment = add_segment,
