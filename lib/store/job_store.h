@@ -46,6 +46,7 @@ struct dic_new_job {
     struct dic_str
         keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
     struct dic_str retry_of; /* empty, or the parent: then at most one live child exists */
+    uint32_t chunk_images;   /* how this service cuts jobs */
 };
 
 enum dic_create_result {
@@ -139,6 +140,12 @@ struct dic_job_store_ops {
     enum dic_code (*add_segment)(void *impl, const char *job_id,
                                  const struct dic_segment_plan *segment, bool *sent_out,
                                  struct dic_err *err);
+
+    /* The source is bad: as stop with DIC_JOB_FAILING, but only while the job is being planned and
+     * this is its next segment; DIC_E_CONFLICT otherwise: what a slow planner finds is not the
+     * job's fault once another has planned past it. */
+    enum dic_code (*fail_plan)(void *impl, const char *job_id, uint32_t segment,
+                               struct dic_str reason, struct dic_err *err);
 
     /* DIC_E_NOT_FOUND: no such job or chunk; DIC_E_CONFLICT: the job is not open any more. */
     enum dic_code (*get_chunk)(void *impl, const char *job_id, uint32_t chunk,

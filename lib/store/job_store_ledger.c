@@ -30,6 +30,7 @@ struct dic_job_store dic_job_store_ledger_new(const struct dic_ledger_options *o
         .begin_plan = dic_ledger_begin_plan,
         .get_keys = dic_ledger_get_keys,
         .add_segment = dic_ledger_add_segment,
+        .fail_plan = dic_ledger_fail_plan,
         .get_chunk = dic_ledger_get_chunk,
         .book = dic_ledger_book,
         .rows = dic_ledger_rows,

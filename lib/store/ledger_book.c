@@ -55,6 +55,7 @@ enum dic_code dic_ledger_get_chunk(void *impl, const char *job_id, uint32_t chun
                         job_id);
     }
     if (!dic_str_is(dic_item_text(&item, "st"), "OPEN")) {
+        DIC_TRY(dic_ledger_complete(ledger, job_id, err)); /* who stopped it may have died */
         return dic_fail(err, DIC_E_CONFLICT, "job '%s' was stopped", job_id);
     }
     if (!dic_ledger_segment_chunk(&item, chunk, &cut)) {
@@ -186,14 +187,14 @@ static enum dic_code book(struct booker *booker, struct dic_err *err)
     }
     DIC_TRY(code);
     DIC_TRY(dic_ledger_state(&booker->job, &state, err));
-    if (!dic_job_is_open(state)) {
-        return state == DIC_JOB_FINALIZING
-                   ? dic_ledger_complete(booker->ledger, booker->job_id, err)
-                   : DIC_OK;
+    if (!dic_job_is_open(state)) { /* closed; who set that state may have died */
+        return dic_ledger_complete(booker->ledger, booker->job_id, err);
     }
     DIC_TRY(put_shard(booker, err));
     DIC_TRY(enter(booker, err));
-    return booker->result == DIC_BOOK_CLOSED ? DIC_OK : move_on(booker, err);
+    return booker->result == DIC_BOOK_CLOSED
+               ? dic_ledger_complete(booker->ledger, booker->job_id, err)
+               : move_on(booker, err);
 }
 
 enum dic_code dic_ledger_book(void *impl, const char *job_id, const struct dic_booking *booking,

@@ -16,6 +16,7 @@ static const int64_t HOUR_MS = 3600 * 1000;
 struct claim {
     char id[DIC_ID_SIZE];
     bool is_named; /* by somebody before: the job may exist already */
+    int64_t cut;   /* the chunk size that its first creator cuts with; 0: not known */
 };
 
 static void take_name(struct claim *claim, struct dic_str id)
@@ -34,9 +35,8 @@ static enum dic_code claim_key(struct dic_ledger *ledger, const struct dic_new_j
     const int64_t now = dic_ledger_now(ledger);
     const int64_t expires = now + DIC_IDEMPOTENCY_HOURS * HOUR_MS;
     const struct dic_change changes[] = {
-        dic_set_text("job", dic_str(claim->id)),
-        dic_set_text("req", job->request_hash),
-        dic_set_number("exp", expires),
+        dic_set_text("job", dic_str(claim->id)),   dic_set_text("req", job->request_hash),
+        dic_set_number("cut", job->chunk_images),  dic_set_number("exp", expires),
         dic_set_number("ttl", expires / 1000 + 1),
     };
     const struct dic_cond conds[] = {
@@ -47,7 +47,7 @@ static enum dic_code claim_key(struct dic_ledger *ledger, const struct dic_new_j
     bool applied = false;
     dic_item_init(&item);
     dic_ledger_idempotency_pk(pk, job->idempotency_key);
-    const struct dic_table_write write = {dic_str(pk), changes, 4, conds, 2};
+    const struct dic_table_write write = {dic_str(pk), changes, 5, conds, 2};
     DIC_TRY(table->ops->put(table->impl, &write, &applied, &item, err));
     if (applied) {
         return DIC_OK;
@@ -59,22 +59,25 @@ static enum dic_code claim_key(struct dic_ledger *ledger, const struct dic_new_j
     }
     if (!dic_str_is(dic_item_text(&item, "job"), claim->id)) { /* ours after a lost answer */
         take_name(claim, dic_item_text(&item, "job"));
+        claim->cut = dic_item_number(&item, "cut", 0);
     }
     return DIC_OK;
 }
 
-static enum dic_code child_lives(struct dic_ledger *ledger, struct dic_str child, bool *lives_out,
-                                 struct dic_err *err)
+/* Whether the child that the item names has not ended. */
+static enum dic_code child_lives(struct dic_ledger *ledger, const struct dic_item *item,
+                                 bool *lives_out, struct dic_err *err)
 {
     DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
     enum dic_job_state state = DIC_JOB_ACCEPTED;
     struct claim named = {0};
     dic_item_init(&job);
-    take_name(&named, child);
+    take_name(&named, dic_item_text(item, "job"));
     enum dic_code code = dic_ledger_get_job(ledger, named.id, &job, err);
-    *lives_out = true; /* one that does not exist yet is being created, or to be helped */
     if (code == DIC_E_NOT_FOUND) {
-        *lives_out = !job.exists; /* past its ttl it has ended */
+        /* One that is still being created, perhaps to be helped: had it been removed after its
+         * end, this item would be gone too. */
+        *lives_out = !job.exists;
         return DIC_OK;
     }
     DIC_TRY(code);
@@ -90,14 +93,17 @@ static enum dic_code claim_child(struct dic_ledger *ledger, const struct dic_new
 {
     const struct dic_table *table = &ledger->options.table;
     DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
-    const struct dic_change changes[] = {
-        dic_set_text("job", dic_str(claim->id)),
-        dic_set_number("ttl", dic_ledger_ttl(ledger, 0)),
-    };
+    char parent[DIC_ID_SIZE];
     char pk[DIC_LEDGER_PK_SIZE];
     char old[DIC_ID_SIZE] = "";
     bool applied = false;
     dic_item_init(&item);
+    snprintf(parent, sizeof parent, "%.*s", DIC_STR_ARGS(job->retry_of));
+    DIC_TRY(dic_ledger_get_job(ledger, parent, &item, err));
+    const struct dic_change changes[] = {
+        dic_set_text("job", dic_str(claim->id)),
+        dic_set_number("ttl", dic_item_number(&item, "ttl", dic_ledger_ttl(ledger, 0))),
+    };
     dic_ledger_child_pk(pk, job->retry_of);
     for (int i = 0; i < CLAIM_TRIES; i++) {
         bool lives = false;
@@ -113,7 +119,7 @@ static enum dic_code claim_child(struct dic_ledger *ledger, const struct dic_new
         if (dic_str_is(child, claim->id)) {
             return DIC_OK; /* an earlier try of ours, whose answer was lost */
         }
-        DIC_TRY(child_lives(ledger, child, &lives, err));
+        DIC_TRY(child_lives(ledger, &item, &lives, err));
         if (lives) {
             take_name(claim, child);
             return DIC_OK;
@@ -217,6 +223,7 @@ static enum dic_code put_job(struct dic_ledger *ledger, const struct dic_new_job
     changes[count++] = dic_set_number("pc", parts->chunks);
     changes[count++] = dic_set_number("pi", parts->images);
     if (is_planned) {
+        changes[count++] = dic_set_number("one", 1);
         changes[count++] = dic_set_number("nseg", 1);
         changes[count++] = dic_set_number("n", parts->images);
     }
@@ -245,6 +252,22 @@ static void send_first(struct dic_ledger *ledger, const char *job_id, const stru
 static void parts_clean_up(struct parts *parts)
 {
     dic_item_clean_up(&parts->segment);
+}
+
+/* Whoever created the job may have died before sending: a job that nobody has begun is sent again.
+ */
+static void send_again(struct dic_ledger *ledger, const char *job_id, const struct dic_item *job)
+{
+    DIC_CLEANUP(parts_clean_up) struct parts parts = {0};
+    dic_item_init(&parts.segment);
+    if (dic_item_has(job, "one") && !dic_item_has(job, "sa") &&
+        dic_ledger_get_segment(ledger, job_id, 0, &parts.segment, NULL) == DIC_OK &&
+        dic_item_number(&parts.segment, "nd", 1) == 0) {
+        send_first(ledger, job_id, &parts);
+    } else if (dic_str_is(dic_item_text(job, "st"), "ACCEPTED")) {
+        dic_item_clear(&parts.segment);
+        send_first(ledger, job_id, &parts);
+    }
 }
 
 static enum dic_code create_as(struct dic_ledger *ledger, const struct dic_new_job *job,
@@ -281,19 +304,27 @@ enum dic_code dic_ledger_create(void *impl, const struct dic_new_job *job, char 
     *sent_out = true;
     dic_item_init(&item);
     dic_rand_id(claim.id);
+    if (job->retry_of.len > 0) { /* first: then a key names what the parent names */
+        DIC_TRY(claim_child(ledger, job, &claim, err));
+    }
     if (job->idempotency_key.len > 0) {
         DIC_TRY(claim_key(ledger, job, &claim, err));
-    }
-    if (job->retry_of.len > 0) {
-        DIC_TRY(claim_child(ledger, job, &claim, err));
     }
     memcpy(id_out, claim.id, DIC_ID_SIZE);
     if (claim.is_named) {
         enum dic_code code = dic_ledger_get_job(ledger, claim.id, &item, err);
         if (code != DIC_E_NOT_FOUND || item.exists) {
             *result_out = DIC_CREATE_REPLAYED;
-            return code;
+            DIC_TRY(code);
+            send_again(ledger, claim.id, &item);
+            return DIC_OK;
         }
+    }
+    if (claim.cut != 0 && claim.cut != job->chunk_images) {
+        return dic_fail(err, DIC_E_BUSY,
+                        "job '%s' is being created with chunks of %" PRId64
+                        " images, this service cuts at %" PRIu32 "; try again",
+                        claim.id, claim.cut, job->chunk_images);
     }
     return create_as(ledger, job, &claim, result_out, err);
 }

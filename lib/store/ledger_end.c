@@ -65,9 +65,27 @@ enum dic_code dic_ledger_sum(struct dic_ledger *ledger, const char *job_id, uint
 
 /* ---- SUCCEEDED ---- */
 
+static enum dic_code set_tally_ttl(struct dic_ledger *ledger, const char *job_id,
+                                   const struct dic_item *job, struct dic_err *err)
+{
+    const struct dic_table *table = &ledger->options.table;
+    const struct dic_change change =
+        dic_set_number("ttl", dic_ledger_ttl(ledger, SEGMENT_TTL_EXTRA_MS));
+    const struct dic_cond exists = dic_if_exists("pk");
+    char pk[DIC_LEDGER_PK_SIZE];
+    bool applied = false;
+    if (dic_item_has(job, "one")) {
+        return DIC_OK; /* without a tally */
+    }
+    dic_ledger_tally_pk(pk, job_id);
+    const struct dic_table_write tally = {dic_str(pk), &change, 1, &exists, 1};
+    return table->ops->update(table->impl, &tally, &applied, NULL, err);
+}
+
 /* Each segment goes some days after the job: late readers and writers find it until then. */
 static enum dic_code set_segment_ttl(struct dic_ledger *ledger, const char *job_id,
-                                     uint32_t segments, struct dic_err *err)
+                                     const struct dic_item *job, uint32_t segments,
+                                     struct dic_err *err)
 {
     const struct dic_table *table = &ledger->options.table;
     const struct dic_change change =
@@ -80,9 +98,7 @@ static enum dic_code set_segment_ttl(struct dic_ledger *ledger, const char *job_
         const struct dic_table_write write = {dic_str(pk), &change, 1, &cond, 1};
         DIC_TRY(table->ops->update(table->impl, &write, &applied, NULL, err));
     }
-    dic_ledger_tally_pk(pk, job_id);
-    const struct dic_table_write write = {dic_str(pk), &change, 1, &cond, 1};
-    return table->ops->update(table->impl, &write, &applied, NULL, err);
+    return set_tally_ttl(ledger, job_id, job, err);
 }
 
 /* Of all segments: each one's labels object, or of the only one its shards. */
@@ -106,25 +122,45 @@ static enum dic_code put_all_labels(struct dic_ledger *ledger, const char *job_i
     return dic_ledger_put_labels(ledger, object, &tally, err);
 }
 
-static enum dic_code end_job(struct dic_ledger *ledger, const char *job_id, const char *state,
-                             const char *const *from, const struct dic_ledger_sums *sums,
-                             int64_t images, struct dic_err *err)
+static enum dic_code end_job(struct dic_ledger *ledger, const char *job_id,
+                             const struct dic_item *job, const char *state, const char *const *from,
+                             const struct dic_ledger_sums *sums, struct dic_str model,
+                             struct dic_err *err)
 {
-    const struct dic_change changes[] = {
+    const int64_t images = dic_item_number(job, "n", dic_item_number(job, "pi", 0));
+    const int64_t now = dic_ledger_now(ledger);
+    struct dic_change changes[12] = {
         dic_set_text("st", dic_str(state)),
         dic_set_number("n", images),
         dic_set_number("ok", sums->succeeded),
         dic_set_number("er", sums->failed),
         dic_set_number("un", sums->unknown),
         dic_set_number("sk", images - sums->succeeded - sums->failed),
-        dic_set_number("en", dic_ledger_now(ledger)),
+        dic_set_number("en", now),
         dic_set_number("ttl", dic_ledger_ttl(ledger, 0)),
         dic_remove("obs"),
         dic_remove("obd"),
     };
+    size_t count = 10;
     bool applied = false;
-    return dic_ledger_move(ledger, job_id, changes, sizeof changes / sizeof changes[0], from,
-                           &applied, NULL, err);
+    if (!dic_item_has(job, "sa") && sums->booked > 0) { /* who booked first died before noting it */
+        changes[count++] = dic_set_number("sa", now);
+        changes[count++] = dic_set_text("model", model);
+    }
+    return dic_ledger_move(ledger, job_id, changes, count, from, &applied, NULL, err);
+}
+
+/* The model of the first shard there is; empty without any. */
+static enum dic_code find_model(struct dic_ledger *ledger, const char *job_id, uint32_t segments,
+                                struct dic_buf *model_out, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
+    dic_item_init(&item);
+    for (uint32_t i = 0; i < segments && model_out->len == 0; i++) {
+        DIC_TRY(dic_ledger_get_segment(ledger, job_id, i, &item, err));
+        DIC_TRY(dic_ledger_get_shard_model(ledger, job_id, i, &item, model_out, err));
+    }
+    return DIC_OK;
 }
 
 /* All segments are full and frozen: whoever does this computes the same. */
@@ -132,16 +168,35 @@ static enum dic_code finalize(struct dic_ledger *ledger, const char *job_id,
                               const struct dic_item *job, struct dic_err *err)
 {
     const uint32_t segments = (uint32_t)dic_item_number(job, "nseg", 0);
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf model;
     struct dic_ledger_sums sums;
+    dic_buf_init(&model, DIC_LEDGER_HEAD_BYTES);
     DIC_TRY(dic_ledger_sum(ledger, job_id, segments, &sums, err));
-    DIC_TRY(set_segment_ttl(ledger, job_id, segments, err));
+    DIC_TRY(set_segment_ttl(ledger, job_id, job, segments, err));
     DIC_TRY(put_all_labels(ledger, job_id, segments, err));
-    return end_job(ledger, job_id, "SUCCEEDED", finalizing, &sums, dic_item_number(job, "n", 0),
-                   err);
+    if (!dic_item_has(job, "sa")) {
+        DIC_TRY(find_model(ledger, job_id, segments, &model, err));
+    }
+    return end_job(ledger, job_id, job, "SUCCEEDED", finalizing, &sums, dic_buf_view(&model), err);
 }
 
+static int64_t tally_failures(const struct dic_item *tally)
+{
+    int64_t failed = 0;
+    struct dic_str key = {0};
+    struct dic_str value = {0};
+    for (size_t i = 0; dic_item_map_at(tally, "full", i, &key, &value); i++) {
+        uint64_t number = 0;
+        if (dic_parse_u64(value, 0, DIC_MAX_JOB_IMAGES, &number, NULL) == DIC_OK) {
+            failed += (int64_t)number;
+        }
+    }
+    return failed;
+}
+
+/* failed_out is of the full segments. */
 static enum dic_code all_full(struct dic_ledger *ledger, const char *job_id, uint32_t segments,
-                              bool *full_out, struct dic_err *err)
+                              bool *full_out, int64_t *failed_out, struct dic_err *err)
 {
     const struct dic_table *table = &ledger->options.table;
     DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
@@ -150,12 +205,34 @@ static enum dic_code all_full(struct dic_ledger *ledger, const char *job_id, uin
     if (segments == 1) {
         DIC_TRY(dic_ledger_get_segment(ledger, job_id, 0, &item, err));
         *full_out = dic_ledger_is_full(&item);
+        *failed_out = dic_item_number(&item, "er", 0);
         return DIC_OK;
     }
     dic_ledger_tally_pk(pk, job_id);
     DIC_TRY(table->ops->get(table->impl, dic_str(pk), &item, err));
     *full_out = dic_item_map_size(&item, "full") == segments;
+    *failed_out = tally_failures(&item);
     return DIC_OK;
+}
+
+/* A job with more failures than allowed does not succeed, whoever overlooked it before. */
+static enum dic_code complete_running(struct dic_ledger *ledger, const char *job_id,
+                                      struct dic_item *job, struct dic_err *err)
+{
+    const struct dic_change change = dic_set_text("st", DIC_STR_LIT("FINALIZING"));
+    int64_t failed = 0;
+    bool is_full = false;
+    bool stopped = false;
+    bool applied = false;
+    DIC_TRY(all_full(ledger, job_id, (uint32_t)dic_item_number(job, "nseg", 0), &is_full, &failed,
+                     err));
+    DIC_TRY(dic_ledger_check_failures(ledger, job_id, job, failed, &stopped, err));
+    if (stopped || !is_full) {
+        return DIC_OK;
+    }
+    DIC_TRY(dic_ledger_move(ledger, job_id, &change, 1, running, &applied, job, err));
+    return dic_str_is(dic_item_text(job, "st"), "FINALIZING") ? finalize(ledger, job_id, job, err)
+                                                              : DIC_OK;
 }
 
 enum dic_code dic_ledger_complete(struct dic_ledger *ledger, const char *job_id,
@@ -170,18 +247,18 @@ enum dic_code dic_ledger_complete(struct dic_ledger *ledger, const char *job_id,
     }
     DIC_TRY(code);
     DIC_TRY(dic_ledger_state(&job, &state, err));
-    if (state == DIC_JOB_RUNNING) {
-        const struct dic_change change = dic_set_text("st", DIC_STR_LIT("FINALIZING"));
-        bool applied = false;
-        DIC_TRY(
-            all_full(ledger, job_id, (uint32_t)dic_item_number(&job, "nseg", 0), &applied, err));
-        if (!applied) {
-            return DIC_OK;
-        }
-        DIC_TRY(dic_ledger_move(ledger, job_id, &change, 1, running, &applied, &job, err));
-        DIC_TRY(dic_ledger_state(&job, &state, err));
+    switch (state) {
+    case DIC_JOB_RUNNING:
+        return complete_running(ledger, job_id, &job, err);
+    case DIC_JOB_FINALIZING:
+        return finalize(ledger, job_id, &job, err);
+    case DIC_JOB_CANCELLING:
+    case DIC_JOB_EXPIRING:
+    case DIC_JOB_FAILING:
+        return dic_ledger_seal(ledger, job_id, err);
+    default:
+        return DIC_OK;
     }
-    return state == DIC_JOB_FINALIZING ? finalize(ledger, job_id, &job, err) : DIC_OK;
 }
 
 /* ---- FILL ---- */
@@ -199,7 +276,7 @@ static enum dic_code put_segment_labels(struct dic_ledger *ledger, const char *j
 }
 
 static enum dic_code note_full(struct dic_ledger *ledger, const char *job_id, uint32_t segment,
-                               int64_t failed, struct dic_item *tally_out, struct dic_err *err)
+                               int64_t failed, struct dic_err *err)
 {
     const struct dic_table *table = &ledger->options.table;
     char pk[DIC_LEDGER_PK_SIZE];
@@ -212,43 +289,15 @@ static enum dic_code note_full(struct dic_ledger *ledger, const char *job_id, ui
     const struct dic_cond cond = dic_if_exists("pk");
     dic_ledger_tally_pk(pk, job_id);
     const struct dic_table_write write = {dic_str(pk), &change, 1, &cond, 1};
-    return table->ops->update(table->impl, &write, &applied, tally_out, err);
-}
-
-static int64_t tally_failures(const struct dic_item *tally)
-{
-    int64_t failed = 0;
-    struct dic_str key = {0};
-    struct dic_str value = {0};
-    for (size_t i = 0; dic_item_map_at(tally, "full", i, &key, &value); i++) {
-        uint64_t number = 0;
-        if (dic_parse_u64(value, 0, DIC_MAX_JOB_IMAGES, &number, NULL) == DIC_OK) {
-            failed += (int64_t)number;
-        }
-    }
-    return failed;
+    return table->ops->update(table->impl, &write, &applied, NULL, err);
 }
 
 enum dic_code dic_ledger_fill(struct dic_ledger *ledger, const char *job_id, uint32_t segment,
                               const struct dic_item *item, struct dic_err *err)
 {
     if (dic_item_number(item, "one", 0) == 0) {
-        DIC_CLEANUP(dic_item_clean_up) struct dic_item tally;
-        DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
-        bool stopped = false;
-        dic_item_init(&tally);
-        dic_item_init(&job);
         DIC_TRY(put_segment_labels(ledger, job_id, segment, item, err));
-        DIC_TRY(note_full(ledger, job_id, segment, dic_item_number(item, "er", 0), &tally, err));
-        enum dic_code code = dic_ledger_get_job(ledger, job_id, &job, err);
-        if (code != DIC_OK) {
-            return code == DIC_E_NOT_FOUND ? DIC_OK : code;
-        }
-        DIC_TRY(
-            dic_ledger_check_failures(ledger, job_id, &job, tally_failures(&tally), &stopped, err));
-        if (stopped) {
-            return DIC_OK;
-        }
+        DIC_TRY(note_full(ledger, job_id, segment, dic_item_number(item, "er", 0), err));
     }
     return dic_ledger_complete(ledger, job_id, err);
 }
@@ -280,6 +329,30 @@ enum dic_code dic_ledger_stop(void *impl, const char *job_id, enum dic_job_state
     }
     return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s already", job_id,
                     dic_job_state_word(state));
+}
+
+enum dic_code dic_ledger_fail_plan(void *impl, const char *job_id, uint32_t segment,
+                                   struct dic_str reason, struct dic_err *err)
+{
+    struct dic_ledger *ledger = impl;
+    const struct dic_table *table = &ledger->options.table;
+    const struct dic_change changes[] = {
+        dic_set_text("st", dic_str(dic_job_state_word(DIC_JOB_FAILING))),
+        dic_set_text("why", reason),
+    };
+    static const char *const planning[] = {"PLANNING", NULL};
+    const struct dic_cond conds[] = {
+        dic_if_state(planning),
+        {.kind = DIC_COND_NUMBER_EQ, .name = "cur", .number = segment},
+    };
+    char pk[DIC_LEDGER_PK_SIZE];
+    bool applied = false;
+    dic_ledger_job_pk(pk, job_id);
+    const struct dic_table_write write = {dic_str(pk), changes, 2, conds, 2};
+    DIC_TRY(table->ops->update(table->impl, &write, &applied, NULL, err));
+    return applied ? DIC_OK
+                   : dic_fail(err, DIC_E_CONFLICT, "job '%s' is planned past segment %" PRIu32,
+                              job_id, segment);
 }
 
 static enum dic_code close_segment(struct dic_ledger *ledger, const char *job_id, uint32_t segment,
@@ -332,9 +405,11 @@ enum dic_code dic_ledger_seal(void *impl, const char *job_id, struct dic_err *er
 {
     struct dic_ledger *ledger = impl;
     DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf model;
     struct dic_ledger_sums sums = {0};
     enum dic_job_state state = DIC_JOB_ACCEPTED;
     dic_item_init(&job);
+    dic_buf_init(&model, DIC_LEDGER_HEAD_BYTES);
     DIC_TRY(dic_ledger_get_job(ledger, job_id, &job, err));
     DIC_TRY(dic_ledger_state(&job, &state, err));
     if (dic_job_is_terminal(state)) {
@@ -346,9 +421,13 @@ enum dic_code dic_ledger_seal(void *impl, const char *job_id, struct dic_err *er
                         dic_job_state_word(state));
     }
     DIC_TRY(close_all(ledger, job_id, (uint32_t)dic_item_number(&job, "cur", 0), &sums, err));
+    DIC_TRY(set_tally_ttl(ledger, job_id, &job, err));
+    if (!dic_item_has(&job, "sa")) {
+        DIC_TRY(find_model(ledger, job_id, (uint32_t)dic_item_number(&job, "cur", 0), &model, err));
+    }
     const char *const from[] = {dic_job_state_word(state), NULL};
-    const int64_t images = dic_item_number(&job, "n", dic_item_number(&job, "pi", 0));
-    return end_job(ledger, job_id, dic_job_state_word(sealed), from, &sums, images, err);
+    return end_job(ledger, job_id, &job, dic_job_state_word(sealed), from, &sums,
+                   dic_buf_view(&model), err);
 }
 
 enum dic_code dic_ledger_check_failures(struct dic_ledger *ledger, const char *job_id,

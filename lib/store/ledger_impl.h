@@ -135,6 +135,11 @@ DIC_MUST_USE enum dic_code dic_ledger_add_shard_labels(struct dic_ledger *ledger
                                                        const struct dic_item *item,
                                                        struct dic_label_tally *tally,
                                                        struct dic_err *err);
+/* Appends the model of the segment's first shard, as JSON; nothing when it has none. */
+DIC_MUST_USE enum dic_code dic_ledger_get_shard_model(struct dic_ledger *ledger, const char *job_id,
+                                                      uint32_t segment, const struct dic_item *item,
+                                                      struct dic_buf *model_out,
+                                                      struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_put_labels(struct dic_ledger *ledger, const char *object,
                                                  const struct dic_label_tally *tally,
                                                  struct dic_err *err);
@@ -156,7 +161,7 @@ void dic_ledger_add_segment_sums(struct dic_ledger_sums *sums, const struct dic_
 DIC_MUST_USE enum dic_code dic_ledger_sum(struct dic_ledger *ledger, const char *job_id,
                                           uint32_t count, struct dic_ledger_sums *out,
                                           struct dic_err *err);
-/* FILL and COMPLETE of docs/protocol.md. */
+/* FILL and COMPLETE of docs/protocol.md: COMPLETE moves the job on from whatever state it is in. */
 DIC_MUST_USE enum dic_code dic_ledger_fill(struct dic_ledger *ledger, const char *job_id,
                                            uint32_t segment, const struct dic_item *item,
                                            struct dic_err *err);
@@ -196,6 +201,8 @@ enum dic_code dic_ledger_labels(void *impl, const char *job_id, struct dic_label
                                 size_t *count_io, struct dic_buf *memory, struct dic_err *err);
 enum dic_code dic_ledger_stop(void *impl, const char *job_id, enum dic_job_state stop,
                               struct dic_str reason, struct dic_err *err);
+enum dic_code dic_ledger_fail_plan(void *impl, const char *job_id, uint32_t segment,
+                                   struct dic_str reason, struct dic_err *err);
 enum dic_code dic_ledger_seal(void *impl, const char *job_id, struct dic_err *err);
 enum dic_code dic_ledger_sweep(void *impl, int64_t now_ms, int64_t retention_ms, uint32_t limit,
                                uint32_t *repaired_out, struct dic_err *err);

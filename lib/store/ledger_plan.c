@@ -20,11 +20,11 @@ static enum dic_code ensure(struct dic_ledger *ledger, const char *job_id,
     uint32_t count = 0;
     dic_item_init(&item);
     DIC_TRY(dic_ledger_put_segment(ledger, job_id, cut, &item, err));
+    if (dic_ledger_is_full(&item)) { /* one without chunks is so from the start */
+        return dic_ledger_fill(ledger, job_id, cut->segment, &item, err);
+    }
     if (!dic_str_is(dic_item_text(&item, "st"), "OPEN") || dic_item_number(&item, "snt", 0) != 0) {
         return DIC_OK;
-    }
-    if (cut->chunk_count == 0) { /* full from the start, and no chunk will come to say so */
-        return dic_ledger_fill(ledger, job_id, cut->segment, &item, err);
     }
     DIC_TRY(dic_ledger_send_chunks(ledger, job_id, cut->segment, &item, &count, err));
     dic_ledger_segment_pk(pk, job_id, cut->segment);
@@ -54,9 +54,7 @@ static enum dic_code not_planned(struct dic_ledger *ledger, const char *job_id,
         return dic_fail(err, DIC_E_NOT_FOUND, "there is no job '%s'", job_id);
     }
     DIC_TRY(dic_ledger_state(job, &state, err));
-    if (state == DIC_JOB_RUNNING || state == DIC_JOB_FINALIZING) {
-        DIC_TRY(dic_ledger_complete(ledger, job_id, err)); /* perhaps nobody else will */
-    }
+    DIC_TRY(dic_ledger_complete(ledger, job_id, err)); /* perhaps nobody else will */
     return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s and not being planned", job_id,
                     dic_job_state_word(state));
 }

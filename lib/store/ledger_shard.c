@@ -27,9 +27,7 @@ void dic_ledger_shard_write(struct dic_buf *out, const struct dic_booking *booki
     dic_json_put_int(&writer, "succeeded", booking->succeeded);
     dic_json_put_int(&writer, "failed", booking->failed);
     dic_json_put_int(&writer, "unknown", booking->unknown);
-    if (booking->model_json.len > 0) {
-        dic_json_put_raw(&writer, "model", booking->model_json);
-    }
+    dic_json_put_str(&writer, "model", booking->model_json); /* JSON as text: handed on as it is */
     dic_json_begin_array(&writer, "labels");
     for (size_t i = 0; i < booking->label_count; i++) {
         put_label(&writer, booking->labels[i].label, booking->labels[i].images);
@@ -123,6 +121,34 @@ enum dic_code dic_ledger_add_shard_labels(struct dic_ledger *ledger, const char 
         }
         dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
         DIC_TRY(add_object_labels(ledger, object, tally, err));
+    }
+    return DIC_OK;
+}
+
+enum dic_code dic_ledger_get_shard_model(struct dic_ledger *ledger, const char *job_id,
+                                         uint32_t segment, const struct dic_item *item,
+                                         struct dic_buf *model_out, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    dic_buf_init(&bytes, MAX_LABELS_BYTES + 1);
+    for (uint32_t i = 0; i < DIC_SEGMENT_CHUNKS; i++) {
+        uint32_t chunk = segment * DIC_SEGMENT_CHUNKS + i;
+        struct dic_ledger_entry entry;
+        char object[DIC_LEDGER_KEY_SIZE];
+        struct dic_str head = {0};
+        struct dic_str model = {0};
+        if (!dic_ledger_segment_entry(item, chunk, &entry)) {
+            continue;
+        }
+        dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
+        DIC_TRY(get_head(ledger, object, &bytes, &head, err));
+        DIC_TRY(dic_json_parse(head, &root, err));
+        const struct dic_json *member = dic_json_member(root, "model");
+        if (member != NULL && dic_json_get_str(member, "model", &model, err) == DIC_OK) {
+            dic_buf_append_str(model_out, model);
+        }
+        return dic_buf_check(model_out, err);
     }
     return DIC_OK;
 }

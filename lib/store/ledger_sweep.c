@@ -9,6 +9,7 @@
 enum {
     MAX_PICKED = 256,
     LOOK_AGAIN_MS = 60000,
+    SEND_ANYWAY_VISITS = 8,
 };
 
 struct picked {
@@ -66,18 +67,29 @@ static enum dic_code claim(const struct sweep *sweep, const char *job_id, int64_
     return table->ops->update(table->impl, &write, claimed_out, job_out, err);
 }
 
-static enum dic_code look_again(const struct sweep *sweep, const char *job_id, int64_t in_ms,
-                                int64_t deadline_ms, int64_t booked, struct dic_err *err)
+/* What a visit to a job found. */
+struct visit {
+    int64_t look_in_ms;
+    int64_t booked; /* chunks */
+    int64_t still;  /* visits in a row that found no progress */
+};
+
+static enum dic_code look_again(const struct sweep *sweep, const char *job_id, int64_t deadline_ms,
+                                const struct visit *visit, struct dic_err *err)
 {
     const struct dic_table *table = &sweep->ledger->options.table;
-    int64_t look = sweep->now_ms + in_ms;
+    int64_t look = sweep->now_ms + visit->look_in_ms;
     look = deadline_ms > sweep->now_ms && deadline_ms < look ? deadline_ms : look;
-    const struct dic_change changes[] = {dic_set_number("obd", look), dic_set_number("pg", booked)};
+    const struct dic_change changes[] = {
+        dic_set_number("obd", look),
+        dic_set_number("pg", visit->booked),
+        dic_set_number("pv", visit->still),
+    };
     const struct dic_cond cond = dic_if_exists("obd");
     char pk[DIC_LEDGER_PK_SIZE];
     bool applied = false;
     dic_ledger_job_pk(pk, job_id);
-    const struct dic_table_write write = {dic_str(pk), changes, 2, &cond, 1};
+    const struct dic_table_write write = {dic_str(pk), changes, 3, &cond, 1};
     return table->ops->update(table->impl, &write, &applied, NULL, err);
 }
 
@@ -109,27 +121,32 @@ static enum dic_code repair_segments(struct sweep *sweep, const char *job_id, ui
     return DIC_OK;
 }
 
+/* Messages that only wait their turn would be doubled: an empty queue tells that they do not. Under
+ * a backlog that never ends they are sent all the same, ever more seldom. */
+static bool shall_resend(const struct sweep *sweep, int64_t still)
+{
+    bool seldom = still >= SEND_ANYWAY_VISITS && (still & (still - 1)) == 0; /* 8, 16, 32, … */
+    return still > 0 && (sweep->queue_is_empty || seldom || sweep->ledger->options.resends_always);
+}
+
 static enum dic_code sweep_running(struct sweep *sweep, const char *job_id,
-                                   const struct dic_item *job, int64_t *look_in_ms,
-                                   int64_t *booked_out, struct dic_err *err)
+                                   const struct dic_item *job, struct visit *visit,
+                                   struct dic_err *err)
 {
     const uint32_t segments = (uint32_t)dic_item_number(job, "nseg", 0);
     struct dic_ledger_sums sums = {0};
     bool stopped = false;
     DIC_TRY(dic_ledger_sum(sweep->ledger, job_id, segments, &sums, err));
-    *booked_out = sums.booked;
     DIC_TRY(dic_ledger_check_failures(sweep->ledger, job_id, job, sums.failed, &stopped, err));
     if (stopped) {
         sweep->repaired++;
         return DIC_OK;
     }
     bool stands = dic_item_number(job, "pg", -1) == sums.booked || sums.booked == 0;
+    visit->booked = sums.booked;
+    visit->still = stands ? dic_item_number(job, "pv", 0) + 1 : 0;
     if (stands || sums.full == segments) {
-        /* Messages that only wait their turn would be doubled: an empty queue tells that they do
-         * not. */
-        bool resend = stands && (sweep->queue_is_empty || sweep->ledger->options.resends_always);
-        *look_in_ms = resend ? LOOK_AGAIN_MS * 2 : LOOK_AGAIN_MS;
-        DIC_TRY(repair_segments(sweep, job_id, segments, resend, err));
+        DIC_TRY(repair_segments(sweep, job_id, segments, shall_resend(sweep, visit->still), err));
     }
     return dic_ledger_complete(sweep->ledger, job_id, err);
 }
@@ -151,8 +168,7 @@ static enum dic_code sweep_job(struct sweep *sweep, const char *job_id, const st
 {
     enum dic_job_state state = DIC_JOB_ACCEPTED;
     const int64_t deadline_ms = dic_item_number(job, "dl", 0);
-    int64_t look_in_ms = LOOK_AGAIN_MS;
-    int64_t booked = dic_item_number(job, "pg", -1);
+    struct visit visit = {.look_in_ms = LOOK_AGAIN_MS, .booked = dic_item_number(job, "pg", -1)};
     DIC_TRY(dic_ledger_state(job, &state, err));
     if (deadline_ms > 0 && deadline_ms <= sweep->now_ms && dic_job_is_open(state)) {
         return expire(sweep, job_id, err);
@@ -163,20 +179,13 @@ static enum dic_code sweep_job(struct sweep *sweep, const char *job_id, const st
         DIC_TRY(send_plan(sweep, job_id, err));
         break;
     case DIC_JOB_RUNNING:
-        DIC_TRY(sweep_running(sweep, job_id, job, &look_in_ms, &booked, err));
+        DIC_TRY(sweep_running(sweep, job_id, job, &visit, err));
         break;
-    case DIC_JOB_FINALIZING:
-        sweep->repaired++;
+    default: /* being ended by somebody who may have died */
+        sweep->repaired += !dic_job_is_terminal(state);
         return dic_ledger_complete(sweep->ledger, job_id, err);
-    case DIC_JOB_CANCELLING:
-    case DIC_JOB_EXPIRING:
-    case DIC_JOB_FAILING:
-        sweep->repaired++;
-        return dic_ledger_seal(sweep->ledger, job_id, err);
-    default:
-        return DIC_OK;
     }
-    return look_again(sweep, job_id, look_in_ms, deadline_ms, booked, err);
+    return look_again(sweep, job_id, deadline_ms, &visit, err);
 }
 
 static bool is_queue_empty(const struct dic_ledger *ledger)

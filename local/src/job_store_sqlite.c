@@ -414,6 +414,7 @@ struct dic_job_store dic_job_store_sqlite(struct dic_local_db *db)
         .begin_plan = dic_sqlite_begin_plan,
         .get_keys = get_keys,
         .add_segment = dic_sqlite_add_segment,
+        .fail_plan = dic_sqlite_fail_plan,
         .get_chunk = get_chunk,
         .book = dic_sqlite_book,
         .rows = rows,

@@ -23,11 +23,16 @@ static bool is_hopeless(enum dic_code code)
            code == DIC_E_DENIED || code == DIC_E_CONFLICT || code == DIC_E_TOO_LARGE;
 }
 
+/* A CONFLICT is none of the job: another planner has got past this point. */
 static enum dic_code fail_job(const struct dic_planner *planner, const char *job_id,
-                              const struct dic_err *why, struct dic_err *err)
+                              uint32_t segment, const struct dic_err *why, struct dic_err *err)
 {
-    DIC_TRY(planner->jobs.ops->stop(planner->jobs.impl, job_id, DIC_JOB_FAILING, dic_str(why->msg),
-                                    err));
+    enum dic_code code =
+        planner->jobs.ops->fail_plan(planner->jobs.impl, job_id, segment, dic_str(why->msg), err);
+    if (code == DIC_E_CONFLICT) {
+        return DIC_OK;
+    }
+    DIC_TRY(code);
     struct dic_log log;
     dic_log_begin(&log, DIC_LOG_WARN, "job_not_plannable");
     dic_log_str(&log, "job_id", job_id);
@@ -82,7 +87,7 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
 /* Fills one segment; a source that is bad makes the job fail, which is an orderly end. */
 static enum dic_code plan_segment(const struct dic_planner *planner,
                                   const struct dic_plan_source *source, uint32_t segment,
-                                  struct dic_str resume_text, bool *failed_out, struct dic_err *err)
+                                  struct dic_str resume_text, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf after;
     DIC_CLEANUP(dic_segment_builder_clean_up) struct dic_segment_builder builder;
@@ -102,8 +107,7 @@ static enum dic_code plan_segment(const struct dic_planner *planner,
         return store_segment(planner, source->job->id, segment, &builder, &resume, ended, err);
     }
     if (is_hopeless(code)) {
-        *failed_out = true;
-        return fail_job(planner, source->job->id, &why, err);
+        return fail_job(planner, source->job->id, segment, &why, err);
     }
     return dic_fail(err, code, "%s", why.msg);
 }
@@ -126,7 +130,7 @@ static enum dic_code plan_all(const struct dic_planner *planner,
             return DIC_OK;
         }
         DIC_TRY(code);
-        DIC_TRY(plan_segment(planner, source, segment, dic_buf_view(&resume), done_out, err));
+        DIC_TRY(plan_segment(planner, source, segment, dic_buf_view(&resume), err));
     }
     return DIC_OK;
 }

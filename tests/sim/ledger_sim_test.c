@@ -440,19 +440,48 @@ struct sums {
     const struct wish *wish;
     int64_t succeeded;
     int64_t failed;
+    int64_t labelled; /* chunks with a success */
 };
+
+/* "attempt,succeeded,failed,unknown" */
+static bool has_success(struct dic_str entry)
+{
+    struct dic_str part = {0};
+    dic_str_split(&entry, ',', &part);
+    dic_str_split(&entry, ',', &part);
+    return !dic_str_is(part, "0");
+}
 
 static enum dic_code add_segment(void *context, const struct dic_item *item, struct dic_err *err)
 {
     struct sums *sums = context;
+    struct dic_str key = {0};
+    struct dic_str value = {0};
     char prefix[64];
     (void)err;
     snprintf(prefix, sizeof prefix, "S#" DIC_TENANT "#%s#", sums->wish->id);
     if (dic_str_starts_with(dic_item_text(item, "pk"), dic_str(prefix))) {
         sums->succeeded += dic_item_number(item, "ok", 0);
         sums->failed += dic_item_number(item, "er", 0);
+        for (size_t i = 0; dic_item_map_at(item, "c", i, &key, &value); i++) {
+            sums->labelled += has_success(value);
+        }
     }
     return DIC_OK;
+}
+
+/* Every booked chunk with a success has counted one image of "cat". */
+static void check_labels(struct run *run, const struct wish *wish, int64_t chunks)
+{
+    struct dic_job_store jobs = sim_jobs(run->world);
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
+    struct dic_label_count labels[2];
+    size_t count = 2;
+    dic_buf_init(&memory, 1 << 16);
+    if (jobs.ops->labels(jobs.impl, wish->id, labels, &count, &memory, NULL) != DIC_OK ||
+        count != (chunks > 0) || (count == 1 && labels[0].images != chunks)) {
+        fail_run(run, "the labels are not those of the rows", wish->id);
+    }
 }
 
 static void check_end(struct run *run, struct wish *wish)
@@ -484,6 +513,15 @@ static void check_end(struct run *run, struct wish *wish)
         rows != totals->succeeded + totals->failed) {
         fail_run(run, "I1: the rows are not those of the totals", wish->id);
     }
+    if (job.state == DIC_JOB_SUCCEEDED && wish->max_failures >= 0 &&
+        totals->failed > wish->max_failures) {
+        fail_run(run, "a job with too many failures succeeded", wish->id);
+    }
+    if (totals->succeeded + totals->failed > 0 &&
+        (job.started_ms == 0 || !dic_str_is(job.model_json, "{}"))) {
+        fail_run(run, "a job with rows has no start or no model", wish->id);
+    }
+    check_labels(run, wish, sums.labelled);
     if (job.state == DIC_JOB_SUCCEEDED &&
         (totals->skipped != 0 || (wish->kind != KIND_PREFIX && rows != wish->images))) {
         fail_run(run, "I1: a job that succeeded lacks rows", wish->id);
