@@ -183,6 +183,18 @@ void wire_server_script(struct wire_server *server, size_t count, const struct w
     server->next_step = 0;
 }
 
+size_t wire_server_requests(struct wire_server *server)
+{
+    DIC_GUARD(&server->lock);
+    return server->request_count;
+}
+
+size_t wire_server_connections(struct wire_server *server)
+{
+    DIC_GUARD(&server->lock);
+    return server->connections;
+}
+
 void wire_server_wait_requests(struct wire_server *server, size_t count)
 {
     DIC_GUARD(&server->lock);
