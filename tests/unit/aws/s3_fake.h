@@ -38,6 +38,7 @@ static struct fake_s3 {
     bool repeat_last; /* the last answer for ever; requests are counted only */
     size_t sent;
     size_t sleeps;
+    int64_t slept_ms; /* time passes by sleeping only */
     struct dic_aws *aws;
     struct dic_s3_bucket *bucket;
 } fake;
@@ -132,18 +133,19 @@ static inline void fake_sleep(void *context, int64_t ms)
     (void)context;
     assert_true(ms >= 0);
     fake.sleeps++;
+    fake.slept_ms += ms;
 }
 
 static inline int64_t fake_wall_ms(void *impl)
 {
     (void)impl;
-    return 1440938160000; /* 2015-08-30 12:36:00, as in AWS's examples */
+    return fake.slept_ms + 1440938160000; /* 2015-08-30 12:36:00, as in AWS's examples */
 }
 
 static inline int64_t fake_mono_ns(void *impl)
 {
     (void)impl;
-    return 1000000;
+    return (fake.slept_ms + 1) * 1000000;
 }
 
 static inline void fake_open(const char *endpoint, const char *bucket)

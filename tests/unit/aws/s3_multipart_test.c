@@ -108,7 +108,7 @@ static void an_upload_that_does_not_begin_leaves_nothing_to_abort(void **state)
     assert_code(put(true, &err), DIC_E_UPSTREAM);
     assert_non_null(strstr(err.msg, "no bucket 'photos'"));
     static const char *const bad[] = {"", "<html/>", "<InitiateMultipartUploadResult/>",
-                                      FAILED("InternalError"), "<Initiate"};
+                                      FAILED("InvalidRequest"), "<Initiate"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fake_answers(200, "", bad[i]);
         assert_code(put(true, NULL), DIC_E_UPSTREAM);
@@ -141,12 +141,11 @@ static void an_error_in_an_answer_of_200_is_an_error(void **state)
     fake_answers(200, "", FAILED("SlowDown"));
     fake_answers(200, "", COMPLETED);
     assert_ok(put(true, NULL));
-    assert_int_equal(fake.sleeps, 2);
     fake_parts();
     fake_answers(200, "", FAILED("InvalidPart")); /* not again */
     fake_answers(204, "", "");
     assert_code(put(true, &err), DIC_E_UPSTREAM);
-    assert_string_equal(err.msg, "CompleteMultipartUpload: 200 with InvalidPart");
+    assert_non_null(strstr(err.msg, "CompleteMultipartUpload: InvalidPart"));
     assert_aborted(12);
 }
 
@@ -198,10 +197,14 @@ static void a_race_begins_the_upload_anew(void **state)
     fake_error(409, "ConditionalRequestConflict", "");
     fake_answers(204, "", "");
     fake_parts();
+    fake_answers(200, "", FAILED("ConditionalRequestConflict"));
+    fake_answers(204, "", "");
+    fake_parts();
     fake_answers(200, "", COMPLETED);
     assert_ok(put(true, NULL));
     assert_aborted(5);
-    assert_int_equal(fake.sleeps, 1);
+    assert_aborted(11);
+    assert_int_equal(fake.sleeps, 2);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_fake, close_fake)

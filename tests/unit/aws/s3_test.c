@@ -92,6 +92,17 @@ static void a_bucket_is_in_the_host_where_aws_has_one_for_it(void **state)
     }
 }
 
+static void a_key_named_soap_goes_by_the_path(void **state)
+{
+    struct dic_buf out;
+    fake_open("", "photos");
+    fake_answers(200, "", "");
+    assert_ok(get("soap", 1, &out, NULL));
+    fake_assert_request(0, "GET", "https://s3.eu-west-1.amazonaws.com/photos/soap");
+    dic_buf_clean_up(&out);
+    assert_int_equal(fake_close(state), 0);
+}
+
 static void what_is_no_buckets_name_is_refused(void **state)
 {
     (void)state;
@@ -312,9 +323,8 @@ static void each_refusal_is_a_reaction(void **state)
         {400, "KMS.DisabledException", "", DIC_E_DENIED, "KMS.DisabledException"},
         {400, "KeyTooLongError", "", DIC_E_INVALID, "KeyTooLongError"},
         {400, "InvalidArgument", "", DIC_E_UPSTREAM, "InvalidArgument"},
-        {301, "PermanentRedirect", "<Endpoint>x</Endpoint>", DIC_E_UPSTREAM,
-         "bucket 'photos' is not in region eu-west-1"},
-        {307, "TemporaryRedirect", "", DIC_E_UPSTREAM, "bucket 'photos' is not in region"},
+        {301, "PermanentRedirect", "<Region>ap-south-1</Region>", DIC_E_UPSTREAM,
+         "bucket 'photos' is in region ap-south-1, but requests go to eu-west-1"},
         {400, "AuthorizationHeaderMalformed", "<Region>us-east-2</Region>", DIC_E_UPSTREAM,
          "bucket 'photos' is in region us-east-2, but requests go to eu-west-1"},
         {400, "IllegalLocationConstraintException", "", DIC_E_UPSTREAM, "bucket 'photos'"},
@@ -339,6 +349,43 @@ static void a_redirect_names_both_regions(void **state)
     assert_string_equal(err.msg, "bucket 'photos' is in region ap-south-1, but requests go to "
                                  "eu-west-1: set AWS_REGION, or use a bucket of that region");
     assert_false(err.retryable);
+}
+
+static void a_redirect_to_nowhere_is_tried_again_and_named(void **state)
+{
+    (void)state;
+    struct dic_err err = {0};
+    struct dic_buf out;
+    fake.repeat_last = true;
+    fake_error(307, "TemporaryRedirect", "<Endpoint>x</Endpoint>");
+    assert_code(get("k", 10, &out, &err), DIC_E_UPSTREAM);
+    assert_non_null(strstr(err.msg, "bucket 'photos' is not in region eu-west-1"));
+    assert_true(err.retryable);
+    fake_error(301, "PermanentRedirect", "");
+    assert_code(get("k", 10, &out, &err), DIC_E_UPSTREAM);
+    assert_false(err.retryable);
+    assert_int_equal(fake.sent, 6);
+}
+
+static void keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        enum dic_code expected;
+    } cases[] = {
+        {"..", DIC_E_INVALID},      {"../a", DIC_E_INVALID}, {"a/../../b", DIC_E_INVALID},
+        {"a/../b", DIC_E_UPSTREAM}, {"..a", DIC_E_UPSTREAM}, {"a/..", DIC_E_UPSTREAM},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dic_buf out;
+        fake_answers(400, "content-type: text/html\n", "<html>Bad Request</html>");
+        assert_code(get(cases[i].key, 10, &out, NULL), cases[i].expected);
+    }
+    struct dic_buf out;
+    fake_answers(200, "", "x"); /* and are fine where it takes them */
+    assert_ok(get("../a", 10, &out, NULL));
+    dic_buf_clean_up(&out);
 }
 
 /* ---- head ---- */
@@ -506,6 +553,7 @@ int main(void)
         CASE(keys_are_encoded_byte_by_byte_and_slashes_and_dots_stay),
         CASE(a_key_of_1024_bytes_fits_however_it_is_encoded),
         cmocka_unit_test(a_bucket_is_in_the_host_where_aws_has_one_for_it),
+        cmocka_unit_test(a_key_named_soap_goes_by_the_path),
         CASE(what_is_no_buckets_name_is_refused),
         CASE(an_object_comes_as_it_is_stored_with_size_and_tag),
         CASE(a_tag_too_long_to_keep_is_none),
@@ -519,6 +567,8 @@ int main(void)
         CASE(no_bytes_are_asked_for_with_a_head),
         CASE(each_refusal_is_a_reaction),
         CASE(a_redirect_names_both_regions),
+        CASE(a_redirect_to_nowhere_is_tried_again_and_named),
+        CASE(keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so),
         CASE(a_head_tells_size_and_tag),
         CASE(a_head_that_is_refused_asks_a_get_why),
         CASE(a_put_sends_the_bytes_and_the_condition),
