@@ -182,7 +182,7 @@ static void pages_without_an_end_are_given_up(void **state)
     fake.repeat_last = true;
     fake_answers(200, "", HEAD MORE TOKEN("x") TAIL);
     assert_code(list("", "", 10, &more, &err), DIC_E_UPSTREAM);
-    assert_int_equal(fake.sent, 100);
+    assert_int_equal(fake.asked, 100);
 }
 
 static void what_is_no_list_is_refused_before_anything_is_visited(void **state)
