@@ -289,16 +289,20 @@ enum dic_code dic_s3_delete(struct dic_s3_bucket *bucket, struct dic_str key, st
 /* ---- URLs for others ---- */
 
 enum dic_code dic_s3_presign_put(struct dic_s3_bucket *bucket, const struct dic_s3_upload *upload,
-                                 struct dic_buf *url_out, struct dic_err *err)
+                                 struct dic_buf *url_out, uint32_t *expires_s_out,
+                                 struct dic_err *err)
 {
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     char length[24];
+    uint32_t ceiling_s = 0;
     snprintf(length, sizeof length, "%" PRId64, upload->size_bytes);
     dic_s3_request_init(&request, bucket, "PutObject", "PUT", upload->key);
     dic_s3_request_header(&request, "content-length", dic_str(length));
     dic_s3_request_header(&request, "content-type", upload->content_type);
     dic_s3_request_header(&request, "if-none-match", DIC_STR_LIT("*"));
     DIC_TRY(dic_buf_check(&request.path, err));
-    return dic_aws_presign(bucket->options.aws, dic_s3_request_call(&request), upload->expires_s,
+    DIC_TRY(dic_aws_presign_ceiling(bucket->options.aws, &ceiling_s, err));
+    *expires_s_out = upload->expires_s < ceiling_s ? upload->expires_s : ceiling_s;
+    return dic_aws_presign(bucket->options.aws, dic_s3_request_call(&request), *expires_s_out,
                            url_out, err);
 }

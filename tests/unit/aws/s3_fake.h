@@ -83,13 +83,12 @@ static inline void fake_respond(void *context, const struct fake_http_record *re
     fake.asked++;
 }
 
-static inline void fake_open(const char *endpoint, const char *bucket)
+static inline void fake_open_with(const struct dic_aws_environment *given, const char *bucket)
 {
     static struct dic_aws_environment environment;
     memset(&fake, 0, sizeof fake);
-    environment = test_aws_environment();
-    environment.endpoint_url_s3 = endpoint;
-    fake_clock_init(&fake.clock, 1440938160000);
+    environment = *given;
+    fake_clock_init(&fake.clock, 1440938160000); /* 2015-08-30T12:36:00Z */
     fake_http_init(&fake.http, &fake.clock);
     fake.http.respond = fake_respond;
     const struct dic_aws_options options = {
@@ -105,6 +104,13 @@ static inline void fake_open(const char *endpoint, const char *bucket)
                                       .sleep_ms = fake_clock_sleep,
                                       .sleep_context = &fake.clock};
     assert_ok(dic_s3_bucket_new(&s3, &fake.bucket, NULL));
+}
+
+static inline void fake_open(const char *endpoint, const char *bucket)
+{
+    struct dic_aws_environment environment = test_aws_environment();
+    environment.endpoint_url_s3 = endpoint;
+    fake_open_with(&environment, bucket);
 }
 
 /* Fails when an answer was not asked for. */

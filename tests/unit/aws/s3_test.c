@@ -531,6 +531,7 @@ static void an_uploads_url_binds_type_length_and_absence(void **state)
 {
     (void)state;
     struct dic_buf url;
+    uint32_t expires_s = 0;
     dic_buf_init(&url, 8192);
     const struct dic_s3_upload upload = {
         .key = dic_str("uploads/a b.jpg"),
@@ -538,14 +539,56 @@ static void an_uploads_url_binds_type_length_and_absence(void **state)
         .size_bytes = 123,
         .expires_s = 3600,
     };
-    assert_ok(dic_s3_presign_put(fake.bucket, &upload, &url, NULL));
+    assert_ok(dic_s3_presign_put(fake.bucket, &upload, &url, &expires_s, NULL));
     assert_true(dic_str_starts_with(dic_buf_view(&url),
                                     dic_str("http://127.0.0.1:9000/photos/uploads/a%20b.jpg?")));
     assert_non_null(strstr(url.ptr, "X-Amz-Expires=3600&"));
     assert_non_null(strstr(
         url.ptr, "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match&"));
+    assert_int_equal(expires_s, 3600);
     assert_int_equal(fake.http.record_count, 0);
     dic_buf_clean_up(&url);
+}
+
+/* A task's credentials end, and with them what they have signed. */
+static void an_uploads_url_ends_with_the_credentials(void **state)
+{
+    static const struct {
+        const char *ends;
+        uint32_t expected_s; /* 0: too soon */
+    } cases[] = {
+        {"2015-08-30T13:36:01Z", 3600}, {"2015-08-30T13:35:59Z", 3599},
+        {"2015-08-30T12:37:01Z", 61},   {"2015-08-30T12:37:00Z", 60},
+        {"2015-08-30T12:36:59Z", 0},
+    };
+    struct dic_aws_environment environment = test_aws_environment();
+    environment.access_key_id = "";
+    environment.secret_access_key = "";
+    environment.container_full_uri = "http://127.0.0.1/credentials";
+    const struct dic_s3_upload upload = {
+        .key = dic_str("k"),
+        .content_type = dic_str("image/png"),
+        .size_bytes = 1,
+        .expires_s = 3600,
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[200];
+        struct dic_buf url;
+        uint32_t expires_s = 0;
+        dic_buf_init(&url, 8192);
+        fake_open_with(&environment, "photos");
+        fake.repeat_last = true;
+        snprintf(body, sizeof body,
+                 "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"s\",\"Token\":\"t\","
+                 "\"Expiration\":\"%s\"}",
+                 cases[i].ends);
+        fake_answers(200, "content-type: application/json\n", body);
+        const enum dic_code code = dic_s3_presign_put(fake.bucket, &upload, &url, &expires_s, NULL);
+        assert_int_equal(code, cases[i].expected_s > 0 ? DIC_OK : DIC_E_BUSY);
+        assert_int_equal(expires_s, cases[i].expected_s);
+        assert_int_equal(fake_close(state), 0);
+        dic_buf_clean_up(&url);
+    }
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_fake, fake_close)
@@ -581,6 +624,7 @@ int main(void)
         CASE(a_delete_of_nothing_is_no_error),
         cmocka_unit_test(a_large_body_is_hashed_over_http_and_left_to_tls_over_https),
         CASE(an_uploads_url_binds_type_length_and_absence),
+        cmocka_unit_test(an_uploads_url_ends_with_the_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
