@@ -44,22 +44,28 @@ static void own_url(const struct dic_upload_signer *signer, const struct dic_req
     dic_upload_ticket_write(signer, ticket, out);
 }
 
+/* ticket->expires_ms becomes what it is indeed. */
 static enum dic_code upload_url(struct dic_api *api, const struct dic_request *request,
-                                const struct dic_upload_ticket *ticket, const char *id,
+                                struct dic_upload_ticket *ticket, const char *id,
                                 struct dic_buf *out, struct dic_err *err)
 {
+    const int64_t now_ms = dic_clock_wall_ms(api->clock);
+    uint32_t expires_s = DIC_UPLOAD_EXPIRES_S;
     const struct dic_blob_upload upload = {
         .key = ticket->key,
         .content_type = ticket->content_type,
         .size_bytes = ticket->size_bytes,
-        .expires_s = DIC_UPLOAD_EXPIRES_S,
+        .expires_s = expires_s,
     };
     if (api->images.ops->presign_put != NULL) {
-        return api->images.ops->presign_put(api->images.impl, &upload, out, err);
+        DIC_TRY(api->images.ops->presign_put(api->images.impl, &upload, out, &expires_s, err));
+        ticket->expires_ms = now_ms + (int64_t)expires_s * 1000;
+        return DIC_OK;
     }
     if (api->upload_signer == NULL) {
         return dic_fail(err, DIC_E_UNSUPPORTED, "this server takes no uploads");
     }
+    ticket->expires_ms = now_ms + (int64_t)expires_s * 1000;
     own_url(api->upload_signer, request, ticket, id, out);
     return dic_buf_check(out, err);
 }
@@ -83,8 +89,8 @@ static void write_upload(struct dic_json_writer *writer, const struct dic_upload
 }
 
 static enum dic_code add_upload(struct dic_api *api, const struct dic_request *request,
-                                const struct dic_upload_file *file, int64_t expires_ms,
-                                struct dic_json_writer *writer, struct dic_err *err)
+                                const struct dic_upload_file *file, struct dic_json_writer *writer,
+                                struct dic_err *err)
 {
     char id[DIC_ID_SIZE];
     char key[sizeof KEY_PREFIX + DIC_ID_SIZE + DIC_MAX_UPLOAD_NAME_BYTES + 1];
@@ -92,11 +98,10 @@ static enum dic_code add_upload(struct dic_api *api, const struct dic_request *r
     dic_buf_init(&url, MAX_URL_BYTES);
     dic_rand_id(id);
     snprintf(key, sizeof key, KEY_PREFIX "%s/%.*s", id, DIC_STR_ARGS(file->name));
-    const struct dic_upload_ticket ticket = {
+    struct dic_upload_ticket ticket = {
         .key = dic_str(key),
         .content_type = file->content_type,
         .size_bytes = file->size_bytes,
-        .expires_ms = expires_ms,
     };
     DIC_TRY(upload_url(api, request, &ticket, id, &url, err));
     write_upload(writer, &ticket, dic_buf_view(&url));
@@ -109,15 +114,13 @@ static enum dic_code answer_uploads(struct dic_api *api, const struct dic_reques
     static const char *const no_query[] = {NULL};
     DIC_CLEANUP(dic_upload_request_clean_up) struct dic_upload_request body = {0};
     struct dic_json_writer writer = dic_json_writer(&response->body);
-    const int64_t now_ms = dic_clock_wall_ms(api->clock);
     DIC_TRY(dic_api_check_query(request, no_query, err));
     DIC_TRY(dic_upload_request_parse(request->body, &body, err));
     dic_api_json(response, 200);
     dic_json_begin_object(&writer, NULL);
     dic_json_begin_array(&writer, "uploads");
     for (size_t i = 0; i < body.count; i++) {
-        DIC_TRY(add_upload(api, request, &body.files[i],
-                           now_ms + (int64_t)DIC_UPLOAD_EXPIRES_S * 1000, &writer, err));
+        DIC_TRY(add_upload(api, request, &body.files[i], &writer, err));
     }
     dic_json_end_array(&writer);
     dic_json_end_object(&writer);

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_ERROR_BYTES = 64 * 1024 }; /* room for an error document where less was asked for */
-
 /* ---- reading ---- */
 
 /* The length that was announced and the body must agree: what sends on half an object with a new
@@ -57,8 +55,7 @@ static void get_init(struct dic_s3_request *request, struct dic_s3_bucket *bucke
     dic_s3_request_init(request, bucket, "GetObject", "GET", key);
     dic_s3_request_is_read(request);
     dic_s3_request_expect(request, max_bytes);
-    request->call.max_response_bytes =
-        max_bytes > MAX_ERROR_BYTES ? (size_t)max_bytes : MAX_ERROR_BYTES;
+    request->call.max_response_bytes = max_bytes > 0 ? (size_t)max_bytes : 1; /* 0: a default */
 }
 
 enum dic_code dic_s3_get(struct dic_s3_bucket *bucket, struct dic_str key, int64_t max_bytes,
@@ -156,6 +153,10 @@ static enum dic_code get_some(struct dic_s3_bucket *bucket, struct dic_str key, 
     }
     if (code != DIC_OK && status == 412) {
         return dic_fail(err, DIC_E_CONFLICT, "the object has changed");
+    }
+    if (code == DIC_E_TOO_LARGE) {
+        return dic_fail(err, DIC_E_UPSTREAM,
+                        "more bytes came than the %" PRId64 " that were asked for", len);
     }
     DIC_TRY(code);
     DIC_TRY(check_length(&request, err));
@@ -288,16 +289,20 @@ enum dic_code dic_s3_delete(struct dic_s3_bucket *bucket, struct dic_str key, st
 /* ---- URLs for others ---- */
 
 enum dic_code dic_s3_presign_put(struct dic_s3_bucket *bucket, const struct dic_s3_upload *upload,
-                                 struct dic_buf *url_out, struct dic_err *err)
+                                 struct dic_buf *url_out, uint32_t *expires_s_out,
+                                 struct dic_err *err)
 {
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     char length[24];
+    uint32_t ceiling_s = 0;
     snprintf(length, sizeof length, "%" PRId64, upload->size_bytes);
     dic_s3_request_init(&request, bucket, "PutObject", "PUT", upload->key);
     dic_s3_request_header(&request, "content-length", dic_str(length));
     dic_s3_request_header(&request, "content-type", upload->content_type);
     dic_s3_request_header(&request, "if-none-match", DIC_STR_LIT("*"));
     DIC_TRY(dic_buf_check(&request.path, err));
-    return dic_aws_presign(bucket->options.aws, dic_s3_request_call(&request), upload->expires_s,
+    DIC_TRY(dic_aws_presign_ceiling(bucket->options.aws, &ceiling_s, err));
+    *expires_s_out = upload->expires_s < ceiling_s ? upload->expires_s : ceiling_s;
+    return dic_aws_presign(bucket->options.aws, dic_s3_request_call(&request), *expires_s_out,
                            url_out, err);
 }

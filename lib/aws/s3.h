@@ -83,10 +83,12 @@ struct dic_s3_upload {
     struct dic_str key;
     struct dic_str content_type;
     int64_t size_bytes;
-    uint32_t expires_s; /* 1 to DIC_S3_MAX_UPLOAD_SECONDS */
+    uint32_t expires_s; /* at most, 1 to DIC_S3_MAX_UPLOAD_SECONDS: credentials may end before */
 };
+/* *expires_s_out: how long it is good for indeed. */
 DIC_MUST_USE enum dic_code dic_s3_presign_put(struct dic_s3_bucket *bucket,
                                               const struct dic_s3_upload *upload,
-                                              struct dic_buf *url_out, struct dic_err *err);
+                                              struct dic_buf *url_out, uint32_t *expires_s_out,
+                                              struct dic_err *err);
 
 #endif

@@ -169,14 +169,17 @@ static enum dic_code get_page(struct dic_s3_bucket *bucket, struct page *page, s
     dic_s3_request_is_read(&request);
     dic_s3_request_expect(&request, MAX_PAGE_BYTES);
     request.call.max_response_bytes = MAX_PAGE_BYTES;
-    if (page->token.len > 0) {
+    /* Every page starts after a key, as the next call's first one will; a token is what is left
+     * where a page had none. */
+    const bool goes_on = page->token.len > 0 && page->keys == 0;
+    if (goes_on) {
         dic_s3_request_query(&request, "continuation-token", dic_buf_view(&page->token));
     }
     dic_s3_request_query(&request, "encoding-type", DIC_STR_LIT("url"));
     dic_s3_request_query(&request, "list-type", DIC_STR_LIT("2"));
     dic_s3_request_query(&request, "max-keys", dic_str(count));
     dic_s3_request_query(&request, "prefix", page->listing->prefix);
-    if (page->token.len == 0 && page->last.len > 0) {
+    if (!goes_on && page->last.len > 0) {
         dic_s3_request_query(&request, "start-after", dic_buf_view(&page->last));
     }
     DIC_TRY(dic_s3_request_send(&request, err));

@@ -38,14 +38,12 @@ static void upload_clean_up(struct upload *upload)
     dic_buf_clean_up(&upload->parts);
 }
 
-/* ---- what the answers say ---- */
+/* ---- what the answers say (errors, in answers of 200 too, are dic_aws_call's to find) ---- */
 
 struct answer {
     struct dic_buf upload_id;
     bool is_created;
     bool is_completed;
-    bool is_error;
-    char error_code[80];
 };
 
 static void answer_clean_up(struct answer *answer)
@@ -63,10 +61,6 @@ static enum dic_code note_element(void *context, struct dic_str path, struct dic
     }
     answer->is_created |= dic_str_is(path, "InitiateMultipartUploadResult");
     answer->is_completed |= dic_str_is(path, "CompleteMultipartUploadResult");
-    answer->is_error |= dic_str_is(path, "Error");
-    if (dic_str_is(path, "Error/Code")) {
-        snprintf(answer->error_code, sizeof answer->error_code, "%.*s", DIC_STR_ARGS(text));
-    }
     return DIC_OK;
 }
 
@@ -159,29 +153,18 @@ static enum dic_code upload_parts(struct upload *upload, struct dic_err *err)
     return DIC_OK;
 }
 
-/* One call; an error in an answer of 200 is taken as the status it should have had. *again_out:
- * S3's own failure, which its documentation says to try again. */
-static enum dic_code complete_once(struct upload *upload, struct dic_s3_request *request,
-                                   bool *again_out, struct dic_err *err)
+/* *again_out: S3 says that it went well and not what it has made. */
+static enum dic_code complete_once(struct dic_s3_request *request, bool *again_out,
+                                   struct dic_err *err)
 {
     DIC_CLEANUP(answer_clean_up) struct answer answer = {0};
     *again_out = false;
     DIC_TRY(dic_s3_request_send(request, err));
     *again_out = true;
     DIC_TRY(read_answer(request, &answer, err));
-    if (answer.is_completed) {
-        return DIC_OK;
-    }
-    *again_out = !answer.is_error || strcmp(answer.error_code, "InternalError") == 0 ||
-                 strcmp(answer.error_code, "SlowDown") == 0;
-    snprintf(request->answer.error_code, sizeof request->answer.error_code, "%s",
-             answer.error_code);
-    if (strcmp(answer.error_code, "PreconditionFailed") == 0) {
-        return dic_fail(err, DIC_E_CONFLICT, "CompleteMultipartUpload: PreconditionFailed");
-    }
-    upload->is_race = strcmp(answer.error_code, "ConditionalRequestConflict") == 0;
-    return dic_fail(err, DIC_E_UPSTREAM, "CompleteMultipartUpload: 200 with %s",
-                    answer.is_error ? answer.error_code : "a document of another kind");
+    return answer.is_completed ? DIC_OK
+                               : dic_fail(err, DIC_E_UPSTREAM,
+                                          "CompleteMultipartUpload: the answer is no result of it");
 }
 
 /* After a refusal: the condition did not hold, or an earlier try, whose answer was lost, has done
@@ -225,14 +208,14 @@ static enum dic_code complete(struct upload *upload, struct dic_err *err)
     request.call.timeout_ms = COMPLETE_TRY_MS;
     request.call.total_timeout_ms = COMPLETE_TOTAL_MS;
     for (uint32_t done = 1; again && done <= COMPLETE_TRIES; done++) {
-        code = complete_once(upload, &request, &again, err);
-        is_unsure |= request.answer.maybe_applied || (code != DIC_OK && again);
-        if (code != DIC_OK && again && done < COMPLETE_TRIES) {
+        if (done > 1) {
             dic_s3_wait_for_race(upload->bucket, done);
         }
+        code = complete_once(&request, &again, err);
         again = again && code != DIC_OK;
+        is_unsure |= again || request.answer.maybe_applied;
     }
-    upload->is_race |= code != DIC_OK && dic_s3_is_race(&request.answer);
+    upload->is_race = code != DIC_OK && dic_s3_is_race(&request.answer);
     return code == DIC_OK ? DIC_OK : completed_after_all(upload, &request, code, is_unsure, err);
 }
 

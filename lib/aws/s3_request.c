@@ -92,19 +92,22 @@ void dic_s3_request_init(struct dic_s3_request *request, struct dic_s3_bucket *b
                          const char *operation, const char *method, struct dic_str key)
 {
     memset(request, 0, sizeof *request);
+    /* S3 once took SOAP at this path of a bucket's host ("Naming Amazon S3 objects"). */
+    const bool in_path = bucket->host[0] == '\0' || dic_str_is(key, "soap");
     request->bucket = bucket;
+    request->key = key;
     request->call.service = DIC_AWS_S3;
     request->call.operation = operation;
     request->call.method = method;
-    request->call.host = dic_str(bucket->host);
+    request->call.host = in_path ? dic_str_len("", 0) : dic_str(bucket->host);
     dic_buf_init(&request->path, MAX_PATH_BYTES);
     dic_buf_init(&request->query, MAX_QUERY_BYTES);
     dic_aws_answer_init(&request->answer);
-    if (bucket->host[0] == '\0') {
+    if (in_path) {
         dic_buf_append_byte(&request->path, '/');
         dic_aws_uri_encode(&request->path, dic_str(bucket->name), false);
     }
-    if (key.len > 0 || bucket->host[0] != '\0') {
+    if (key.len > 0 || !in_path) {
         dic_buf_append_byte(&request->path, '/');
         dic_aws_uri_encode(&request->path, key, true);
     }
@@ -196,12 +199,14 @@ static enum dic_code other_region(const struct dic_s3_request *request, struct d
                        "bucket '%s' is not in region %s or at this endpoint: S3 answered %s to %d",
                        request->bucket->name, ours, request->call.operation,
                        request->answer.http.status);
-    } else {
-        (void)dic_fail(err, DIC_E_UPSTREAM,
-                       "bucket '%s' is in region %.*s, but requests go to %s: set AWS_REGION, or "
-                       "use a bucket of that region",
-                       request->bucket->name, DIC_STR_ARGS(region), ours);
+        /* 307: a new bucket, whose name is not known everywhere yet */
+        return request->answer.http.status == 307 ? DIC_E_UPSTREAM
+                                                  : not_retryable(DIC_E_UPSTREAM, err);
     }
+    (void)dic_fail(err, DIC_E_UPSTREAM,
+                   "bucket '%s' is in region %.*s, but requests go to %s: set AWS_REGION, or use a "
+                   "bucket of that region",
+                   request->bucket->name, DIC_STR_ARGS(region), ours);
     return not_retryable(DIC_E_UPSTREAM, err);
 }
 
@@ -214,6 +219,18 @@ static bool is_other_region(const struct dic_aws_answer *answer)
     return strcmp(answer->error_code, "IllegalLocationConstraintException") == 0 ||
            (strcmp(answer->error_code, "AuthorizationHeaderMalformed") == 0 &&
             region_of(&answer->http).len > 0);
+}
+
+/* S3 takes ".." in a key as long as, from left to right, no more of them than other parts have come
+ * ("Naming Amazon S3 objects" in its User Guide); some servers are stricter, and some take all. */
+static bool leads_out(struct dic_str key)
+{
+    struct dic_str part = {0};
+    int64_t depth = 0;
+    while (depth >= 0 && dic_str_split(&key, '/', &part)) {
+        depth += dic_str_is(part, "..") ? -1 : 1;
+    }
+    return depth < 0;
 }
 
 /* From AWS's answer, as dic_aws_call classified it, to what the caller of a bucket can do. */
@@ -235,6 +252,9 @@ static enum dic_code react(const struct dic_s3_request *request, enum dic_code c
     if (strcmp(aws_code, "KeyTooLongError") == 0 || strcmp(aws_code, "InvalidURI") == 0) {
         return dic_fail(err, DIC_E_INVALID, "S3 takes no such key: %s", aws_code);
     }
+    if (request->answer.http.status == 400 && leads_out(request->key)) {
+        return dic_fail(err, DIC_E_INVALID, "the key's '..' lead out of the bucket");
+    }
     if (strncmp(aws_code, "KMS.", 4) == 0) {
         return not_retryable(DIC_E_DENIED, err); /* the message stays as it is */
     }
@@ -253,15 +273,14 @@ enum dic_code dic_s3_request_send(struct dic_s3_request *request, struct dic_err
     DIC_TRY(dic_buf_check(&request->query, why));
     const enum dic_code code = dic_aws_call(request->bucket->options.aws,
                                             dic_s3_request_call(request), &request->answer, why);
-    const bool answered = code != DIC_OK && request->answer.http.status >= 300;
-    return answered ? react(request, code, why) : code;
+    const bool is_answer = code != DIC_OK && request->answer.error_code[0] != '\0';
+    return is_answer ? react(request, code, why) : code;
 }
 
 bool dic_s3_is_race(const struct dic_aws_answer *answer)
 {
-    return answer->http.status == 409 &&
-           (strcmp(answer->error_code, "ConditionalRequestConflict") == 0 ||
-            strcmp(answer->error_code, "OperationAborted") == 0);
+    return strcmp(answer->error_code, "ConditionalRequestConflict") == 0 ||
+           strcmp(answer->error_code, "OperationAborted") == 0;
 }
 
 void dic_s3_wait_for_race(const struct dic_s3_bucket *bucket, uint32_t done)

@@ -21,6 +21,7 @@ struct dic_s3_bucket {
 
 struct dic_s3_request {
     struct dic_s3_bucket *bucket; /* borrowed */
+    struct dic_str key;           /* borrowed */
     struct dic_aws_call call;
     struct dic_buf path;
     struct dic_buf query;

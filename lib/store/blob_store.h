@@ -32,7 +32,7 @@ struct dic_blob_upload {
     struct dic_str key;
     struct dic_str content_type;
     int64_t size_bytes;
-    uint32_t expires_s; /* from now */
+    uint32_t expires_s; /* from now, at most */
 };
 
 struct dic_blob_store_ops {
@@ -55,9 +55,11 @@ struct dic_blob_store_ops {
     /* Of a key without an object: DIC_OK or NOT_FOUND, as the adapter finds it cheaper to tell. */
     enum dic_code (*remove)(void *impl, struct dic_str key, struct dic_err *err);
     /* NULL where the store is no server of its own. Appends a URL good for one PUT of exactly this
-     * upload, with the headers Content-Type, Content-Length and If-None-Match: *. */
+     * upload, with the headers Content-Type, Content-Length and If-None-Match: *, for
+     * *expires_s_out seconds. */
     enum dic_code (*presign_put)(void *impl, const struct dic_blob_upload *upload,
-                                 struct dic_buf *url_out, struct dic_err *err);
+                                 struct dic_buf *url_out, uint32_t *expires_s_out,
+                                 struct dic_err *err);
     void (*destroy)(void *impl);
 };
 

@@ -70,7 +70,8 @@ static enum dic_code remove_object(void *impl, struct dic_str key, struct dic_er
 }
 
 static enum dic_code presign_put(void *impl, const struct dic_blob_upload *upload,
-                                 struct dic_buf *url_out, struct dic_err *err)
+                                 struct dic_buf *url_out, uint32_t *expires_s_out,
+                                 struct dic_err *err)
 {
     const struct dic_s3_upload s3_upload = {
         .key = upload->key,
@@ -79,7 +80,7 @@ static enum dic_code presign_put(void *impl, const struct dic_blob_upload *uploa
         .expires_s = upload->expires_s,
     };
     DIC_TRY(check_key(upload->key, err));
-    return dic_s3_presign_put(impl, &s3_upload, url_out, err);
+    return dic_s3_presign_put(impl, &s3_upload, url_out, expires_s_out, err);
 }
 
 static void destroy(void *impl)

@@ -188,7 +188,7 @@ def test_of_many_puts_at_one_time_one_is_stored(client):
     bodies = [b"%08d" % i for i in range(8)]
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         codes = list(threads.map(lambda body: put(granted, body).status_code, bodies))
-    assert sorted(codes) == [200] + [412] * 7
+    assert codes.count(200) == 1 and set(codes) <= {200, 409, 412}, codes  # 409 is S3's word for a race
 
 
 def test_a_changed_url_stores_nothing(client):

@@ -48,7 +48,7 @@ static void sixteen_mebibytes_are_one_put_and_one_byte_more_is_three_parts(void 
     (void)state;
     fake_answers(200, "", "");
     assert_ok(dic_s3_put(fake.bucket, dic_str("k"), dic_str_len(bytes, 16 * MIB), true, NULL));
-    assert_int_equal(fake.seen[0].body_len, 16 * MIB);
+    assert_int_equal(fake.http.records[0].body.len, 16 * MIB);
     fake_parts();
     fake_answers(200, "", COMPLETED);
     assert_ok(put(true, NULL));
@@ -57,12 +57,12 @@ static void sixteen_mebibytes_are_one_put_and_one_byte_more_is_three_parts(void 
                         "http://127.0.0.1:9000/photos/k?partNumber=1&uploadId=u%2B%2F%3D1");
     fake_assert_request(4, "PUT",
                         "http://127.0.0.1:9000/photos/k?partNumber=3&uploadId=u%2B%2F%3D1");
-    assert_int_equal(fake.seen[2].body_len, 8 * MIB);
-    assert_int_equal(fake.seen[3].body_len, 8 * MIB);
-    assert_int_equal(fake.seen[4].body_len, 1);
+    assert_int_equal(fake.http.records[2].body.len, 8 * MIB);
+    assert_int_equal(fake.http.records[3].body.len, 8 * MIB);
+    assert_int_equal(fake.http.records[4].body.len, 1);
     fake_assert_request(5, "POST", "http://127.0.0.1:9000/photos/k?uploadId=u%2B%2F%3D1");
-    assert_true(fake_sent(5, "if-none-match: *"));
-    assert_view(dic_buf_view(&fake.seen[5].body),
+    fake_assert_header(5, "if-none-match", "*");
+    assert_view(dic_buf_view(&fake.http.records[5].body),
                 "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
                 "<Part><ETag>&quot;1&quot;</ETag><PartNumber>1</PartNumber></Part>"
                 "<Part><ETag>&quot;2&quot;</ETag><PartNumber>2</PartNumber></Part>"
@@ -76,7 +76,7 @@ static void a_put_without_a_condition_completes_without_one(void **state)
     fake_parts();
     fake_answers(200, "", "\r\n \t\n" COMPLETED); /* sent to keep the connection alive */
     assert_ok(put(false, NULL));
-    assert_null(strstr(fake.seen[4].headers.ptr, "if-none-match"));
+    fake_assert_no_header(4, "if-none-match");
 }
 
 static void assert_aborted(size_t index)
@@ -108,7 +108,7 @@ static void an_upload_that_does_not_begin_leaves_nothing_to_abort(void **state)
     assert_code(put(true, &err), DIC_E_UPSTREAM);
     assert_non_null(strstr(err.msg, "no bucket 'photos'"));
     static const char *const bad[] = {"", "<html/>", "<InitiateMultipartUploadResult/>",
-                                      FAILED("InternalError"), "<Initiate"};
+                                      FAILED("InvalidRequest"), "<Initiate"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fake_answers(200, "", bad[i]);
         assert_code(put(true, NULL), DIC_E_UPSTREAM);
@@ -141,12 +141,11 @@ static void an_error_in_an_answer_of_200_is_an_error(void **state)
     fake_answers(200, "", FAILED("SlowDown"));
     fake_answers(200, "", COMPLETED);
     assert_ok(put(true, NULL));
-    assert_int_equal(fake.sleeps, 2);
     fake_parts();
     fake_answers(200, "", FAILED("InvalidPart")); /* not again */
     fake_answers(204, "", "");
     assert_code(put(true, &err), DIC_E_UPSTREAM);
-    assert_string_equal(err.msg, "CompleteMultipartUpload: 200 with InvalidPart");
+    assert_non_null(strstr(err.msg, "CompleteMultipartUpload: InvalidPart"));
     assert_aborted(12);
 }
 
@@ -160,7 +159,7 @@ static void an_answer_of_200_that_cannot_be_read_is_asked_for_again(void **state
     fake_answers(200, "content-length: 5\n", ""); /* HEAD: not ours */
     fake_answers(204, "", "");
     assert_code(put(true, NULL), DIC_E_UPSTREAM);
-    assert_string_equal(fake.seen[7].method, "HEAD");
+    assert_string_equal(fake.http.records[7].method, "HEAD");
     assert_aborted(8);
 }
 
@@ -198,10 +197,14 @@ static void a_race_begins_the_upload_anew(void **state)
     fake_error(409, "ConditionalRequestConflict", "");
     fake_answers(204, "", "");
     fake_parts();
+    fake_answers(200, "", FAILED("ConditionalRequestConflict"));
+    fake_answers(204, "", "");
+    fake_parts();
     fake_answers(200, "", COMPLETED);
     assert_ok(put(true, NULL));
     assert_aborted(5);
-    assert_int_equal(fake.sleeps, 1);
+    assert_aborted(11);
+    assert_int_equal(fake.clock.sleeps, 2);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_fake, close_fake)

@@ -67,7 +67,8 @@ static void a_key_of_1024_bytes_fits_however_it_is_encoded(void **state)
     memset(key, 0xFF, sizeof key);
     fake_answers(200, "", "x");
     assert_ok(dic_s3_get(fake.bucket, dic_str_len(key, sizeof key), 10, &out, NULL, NULL));
-    assert_int_equal(fake.seen[0].url.len, strlen("http://127.0.0.1:9000/photos/") + 3 * 1024);
+    assert_int_equal(strlen(fake.http.records[0].url),
+                     strlen("http://127.0.0.1:9000/photos/") + 3 * 1024);
     dic_buf_clean_up(&out);
 }
 
@@ -90,6 +91,17 @@ static void a_bucket_is_in_the_host_where_aws_has_one_for_it(void **state)
         dic_buf_clean_up(&out);
         assert_int_equal(fake_close(state), 0);
     }
+}
+
+static void a_key_named_soap_goes_by_the_path(void **state)
+{
+    struct dic_buf out;
+    fake_open("", "photos");
+    fake_answers(200, "", "");
+    assert_ok(get("soap", 1, &out, NULL));
+    fake_assert_request(0, "GET", "https://s3.eu-west-1.amazonaws.com/photos/soap");
+    dic_buf_clean_up(&out);
+    assert_int_equal(fake_close(state), 0);
 }
 
 static void what_is_no_buckets_name_is_refused(void **state)
@@ -191,12 +203,12 @@ static void a_range_is_asked_for_with_its_tag(void **state)
 {
     (void)state;
     assert_ok(range_answered(3, 4, "\"t\"", 206, "content-range: bytes 3-6/10\n", "3456", "3456"));
-    assert_true(fake_sent(0, "range: bytes=3-6"));
-    assert_true(fake_sent(0, "if-match: \"t\""));
+    fake_assert_header(0, "range", "bytes=3-6");
+    fake_assert_header(0, "if-match", "\"t\"");
     assert_ok(range_answered(3, 4, NULL, 206, "content-range: bytes 3-6/10\n", "3456", "3456"));
-    assert_null(strstr(fake.seen[1].headers.ptr, "if-match"));
+    fake_assert_no_header(1, "if-match");
     assert_ok(range_answered(3, 4, "", 206, "content-range: bytes 3-6/*\n", "3456", "3456"));
-    assert_null(strstr(fake.seen[2].headers.ptr, "if-match"));
+    fake_assert_no_header(2, "if-match");
 }
 
 static void a_range_is_shorter_only_where_the_object_ends(void **state)
@@ -272,7 +284,7 @@ static void no_bytes_are_asked_for_with_a_head(void **state)
     assert_ok(dic_s3_get_range(fake.bucket, dic_str("k"), 5, 0, "\"t\"", &out, NULL));
     assert_code(dic_s3_get_range(fake.bucket, dic_str("k"), 5, 0, "\"u\"", &out, NULL),
                 DIC_E_CONFLICT);
-    assert_string_equal(fake.seen[0].method, "HEAD");
+    assert_string_equal(fake.http.records[0].method, "HEAD");
     assert_code(dic_s3_get_range(fake.bucket, dic_str("k"), -1, 5, NULL, &out, NULL),
                 DIC_E_INVALID);
     assert_code(dic_s3_get_range(fake.bucket, dic_str("k"), 0, -1, NULL, &out, NULL),
@@ -312,9 +324,8 @@ static void each_refusal_is_a_reaction(void **state)
         {400, "KMS.DisabledException", "", DIC_E_DENIED, "KMS.DisabledException"},
         {400, "KeyTooLongError", "", DIC_E_INVALID, "KeyTooLongError"},
         {400, "InvalidArgument", "", DIC_E_UPSTREAM, "InvalidArgument"},
-        {301, "PermanentRedirect", "<Endpoint>x</Endpoint>", DIC_E_UPSTREAM,
-         "bucket 'photos' is not in region eu-west-1"},
-        {307, "TemporaryRedirect", "", DIC_E_UPSTREAM, "bucket 'photos' is not in region"},
+        {301, "PermanentRedirect", "<Region>ap-south-1</Region>", DIC_E_UPSTREAM,
+         "bucket 'photos' is in region ap-south-1, but requests go to eu-west-1"},
         {400, "AuthorizationHeaderMalformed", "<Region>us-east-2</Region>", DIC_E_UPSTREAM,
          "bucket 'photos' is in region us-east-2, but requests go to eu-west-1"},
         {400, "IllegalLocationConstraintException", "", DIC_E_UPSTREAM, "bucket 'photos'"},
@@ -341,6 +352,43 @@ static void a_redirect_names_both_regions(void **state)
     assert_false(err.retryable);
 }
 
+static void a_redirect_to_nowhere_is_tried_again_and_named(void **state)
+{
+    (void)state;
+    struct dic_err err = {0};
+    struct dic_buf out;
+    fake.repeat_last = true;
+    fake_error(307, "TemporaryRedirect", "<Endpoint>x</Endpoint>");
+    assert_code(get("k", 10, &out, &err), DIC_E_UPSTREAM);
+    assert_non_null(strstr(err.msg, "bucket 'photos' is not in region eu-west-1"));
+    assert_true(err.retryable);
+    fake_error(301, "PermanentRedirect", "");
+    assert_code(get("k", 10, &out, &err), DIC_E_UPSTREAM);
+    assert_false(err.retryable);
+    assert_int_equal(fake.asked, 6);
+}
+
+static void keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        enum dic_code expected;
+    } cases[] = {
+        {"..", DIC_E_INVALID},      {"../a", DIC_E_INVALID}, {"a/../../b", DIC_E_INVALID},
+        {"a/../b", DIC_E_UPSTREAM}, {"..a", DIC_E_UPSTREAM}, {"a/..", DIC_E_UPSTREAM},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dic_buf out;
+        fake_answers(400, "content-type: text/html\n", "<html>Bad Request</html>");
+        assert_code(get(cases[i].key, 10, &out, NULL), cases[i].expected);
+    }
+    struct dic_buf out;
+    fake_answers(200, "", "x"); /* and are fine where it takes them */
+    assert_ok(get("../a", 10, &out, NULL));
+    dic_buf_clean_up(&out);
+}
+
 /* ---- head ---- */
 
 static void a_head_tells_size_and_tag(void **state)
@@ -365,7 +413,7 @@ static void a_head_that_is_refused_asks_a_get_why(void **state)
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, &err), DIC_E_UPSTREAM);
     assert_non_null(strstr(err.msg, "no bucket 'photos'"));
     fake_assert_request(1, "GET", "http://127.0.0.1:9000/photos/k");
-    assert_true(fake_sent(1, "range: bytes=0-0"));
+    fake_assert_header(1, "range", "bytes=0-0");
     fake_answers(404, "", "");
     fake_error(404, "NoSuchKey", "");
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL), DIC_E_NOT_FOUND);
@@ -392,12 +440,13 @@ static void a_put_sends_the_bytes_and_the_condition(void **state)
     fake_answers(200, "etag: \"t\"\n", "");
     assert_ok(put("hello", false, NULL));
     fake_assert_request(0, "PUT", "http://127.0.0.1:9000/photos/k");
-    assert_view(dic_buf_view(&fake.seen[0].body), "hello");
-    assert_null(strstr(fake.seen[0].headers.ptr, "if-none-match"));
-    assert_true(fake_sent(0, "x-amz-content-sha256: "
-                             "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"));
+    assert_view(dic_buf_view(&fake.http.records[0].body), "hello");
+    fake_assert_no_header(0, "if-none-match");
+    fake_assert_header(0, "x-amz-content-sha256",
+                       ""
+                       "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
     assert_ok(put("", true, NULL));
-    assert_true(fake_sent(1, "if-none-match: *"));
+    fake_assert_header(1, "if-none-match", "*");
 }
 
 static void what_is_there_already_is_a_conflict(void **state)
@@ -416,7 +465,7 @@ static void a_race_is_run_again_five_times_at_most(void **state)
     fake_error(409, "ConditionalRequestConflict", "");
     fake_answers(200, "", "");
     assert_ok(put("hello", true, NULL));
-    assert_int_equal(fake.sleeps, 1);
+    assert_int_equal(fake.clock.sleeps, 1);
     fake_error(409, "ConditionalRequestConflict", "");
     fake_error(412, "PreconditionFailed", "");
     assert_code(put("hello", true, NULL), DIC_E_CONFLICT);
@@ -425,7 +474,7 @@ static void a_race_is_run_again_five_times_at_most(void **state)
     }
     assert_code(put("hello", true, &err), DIC_E_UPSTREAM);
     assert_true(err.retryable);
-    assert_int_equal(fake.sleeps, 1 + 1 + 4);
+    assert_int_equal(fake.clock.sleeps, 1 + 1 + 4);
 }
 
 /* The second try finds what the first one, whose answer was lost, has stored. */
@@ -436,7 +485,7 @@ static void a_put_whose_answer_was_lost_knows_its_object_again(void **state)
     fake_error(412, "PreconditionFailed", "");
     fake_answers(200, FAKE_ECHO, "");
     assert_ok(put("hello", true, NULL));
-    assert_string_equal(fake.seen[2].method, "HEAD");
+    assert_string_equal(fake.http.records[2].method, "HEAD");
     fake_answers(0, "", "");
     fake_error(412, "PreconditionFailed", "");
     fake_answers(200, "content-length: 5\nx-amz-meta-write-id: somebody-else\n", "");
@@ -466,8 +515,9 @@ static void a_large_body_is_hashed_over_http_and_left_to_tls_over_https(void **s
             char *bytes = dic_calloc(len, 1);
             fake_answers(200, "", "");
             assert_ok(dic_s3_put(fake.bucket, dic_str("k"), dic_str_len(bytes, len), false, NULL));
-            const bool is_unsigned =
-                fake_sent(fake.seen_count - 1, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
+            const bool is_unsigned = dic_str_is(
+                fake_http_sent_header(&fake.http, fake.asked - 1, "x-amz-content-sha256"),
+                "UNSIGNED-PAYLOAD");
             assert_int_equal(is_unsigned, i == 1 && len > 1024 * 1024);
             dic_free(bytes);
         }
@@ -481,6 +531,7 @@ static void an_uploads_url_binds_type_length_and_absence(void **state)
 {
     (void)state;
     struct dic_buf url;
+    uint32_t expires_s = 0;
     dic_buf_init(&url, 8192);
     const struct dic_s3_upload upload = {
         .key = dic_str("uploads/a b.jpg"),
@@ -488,14 +539,56 @@ static void an_uploads_url_binds_type_length_and_absence(void **state)
         .size_bytes = 123,
         .expires_s = 3600,
     };
-    assert_ok(dic_s3_presign_put(fake.bucket, &upload, &url, NULL));
+    assert_ok(dic_s3_presign_put(fake.bucket, &upload, &url, &expires_s, NULL));
     assert_true(dic_str_starts_with(dic_buf_view(&url),
                                     dic_str("http://127.0.0.1:9000/photos/uploads/a%20b.jpg?")));
     assert_non_null(strstr(url.ptr, "X-Amz-Expires=3600&"));
     assert_non_null(strstr(
         url.ptr, "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match&"));
-    assert_int_equal(fake.seen_count, 0);
+    assert_int_equal(expires_s, 3600);
+    assert_int_equal(fake.http.record_count, 0);
     dic_buf_clean_up(&url);
+}
+
+/* A task's credentials end, and with them what they have signed. */
+static void an_uploads_url_ends_with_the_credentials(void **state)
+{
+    static const struct {
+        const char *ends;
+        uint32_t expected_s; /* 0: too soon */
+    } cases[] = {
+        {"2015-08-30T13:36:01Z", 3600}, {"2015-08-30T13:35:59Z", 3599},
+        {"2015-08-30T12:37:01Z", 61},   {"2015-08-30T12:37:00Z", 60},
+        {"2015-08-30T12:36:59Z", 0},
+    };
+    struct dic_aws_environment environment = test_aws_environment();
+    environment.access_key_id = "";
+    environment.secret_access_key = "";
+    environment.container_full_uri = "http://127.0.0.1/credentials";
+    const struct dic_s3_upload upload = {
+        .key = dic_str("k"),
+        .content_type = dic_str("image/png"),
+        .size_bytes = 1,
+        .expires_s = 3600,
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[200];
+        struct dic_buf url;
+        uint32_t expires_s = 0;
+        dic_buf_init(&url, 8192);
+        fake_open_with(&environment, "photos");
+        fake.repeat_last = true;
+        snprintf(body, sizeof body,
+                 "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"s\",\"Token\":\"t\","
+                 "\"Expiration\":\"%s\"}",
+                 cases[i].ends);
+        fake_answers(200, "content-type: application/json\n", body);
+        const enum dic_code code = dic_s3_presign_put(fake.bucket, &upload, &url, &expires_s, NULL);
+        assert_int_equal(code, cases[i].expected_s > 0 ? DIC_OK : DIC_E_BUSY);
+        assert_int_equal(expires_s, cases[i].expected_s);
+        assert_int_equal(fake_close(state), 0);
+        dic_buf_clean_up(&url);
+    }
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_fake, fake_close)
@@ -506,6 +599,7 @@ int main(void)
         CASE(keys_are_encoded_byte_by_byte_and_slashes_and_dots_stay),
         CASE(a_key_of_1024_bytes_fits_however_it_is_encoded),
         cmocka_unit_test(a_bucket_is_in_the_host_where_aws_has_one_for_it),
+        cmocka_unit_test(a_key_named_soap_goes_by_the_path),
         CASE(what_is_no_buckets_name_is_refused),
         CASE(an_object_comes_as_it_is_stored_with_size_and_tag),
         CASE(a_tag_too_long_to_keep_is_none),
@@ -519,6 +613,8 @@ int main(void)
         CASE(no_bytes_are_asked_for_with_a_head),
         CASE(each_refusal_is_a_reaction),
         CASE(a_redirect_names_both_regions),
+        CASE(a_redirect_to_nowhere_is_tried_again_and_named),
+        CASE(keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so),
         CASE(a_head_tells_size_and_tag),
         CASE(a_head_that_is_refused_asks_a_get_why),
         CASE(a_put_sends_the_bytes_and_the_condition),
@@ -528,6 +624,7 @@ int main(void)
         CASE(a_delete_of_nothing_is_no_error),
         cmocka_unit_test(a_large_body_is_hashed_over_http_and_left_to_tls_over_https),
         CASE(an_uploads_url_binds_type_length_and_absence),
+        cmocka_unit_test(an_uploads_url_ends_with_the_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
