@@ -399,6 +399,7 @@ enum dic_code dic_sqs_change_visibility(const struct dic_sqs_queue *queue, struc
 {
     DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     begin_call(&call, queue, "ChangeMessageVisibility");
+    call.no_output = true;
     dic_json_put_str(&call.json, "ReceiptHandle", receipt);
     dic_json_put_int(&call.json, "VisibilityTimeout", visibility_s);
     return send_call(queue, &call, err);
@@ -409,6 +410,7 @@ enum dic_code dic_sqs_delete(const struct dic_sqs_queue *queue, struct dic_str r
 {
     DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     begin_call(&call, queue, "DeleteMessage");
+    call.no_output = true;
     dic_json_put_str(&call.json, "ReceiptHandle", receipt);
     return send_call(queue, &call, err);
 }
