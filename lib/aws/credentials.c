@@ -23,6 +23,9 @@ static const struct {
     dic_aws_credentials_source fetch;
 } sources[] = {
     {"environment", dic_aws_credentials_from_environment},
+    {"profile", dic_aws_credentials_from_profile},
+    {"container", dic_aws_credentials_from_container},
+    {"instance", dic_aws_credentials_from_instance},
 };
 enum { SOURCE_COUNT = sizeof sources / sizeof sources[0] };
 
@@ -31,6 +34,7 @@ struct dic_aws_credentials_provider {
     pthread_mutex_t lock;                       /* guards all that follows */
     pthread_cond_t refreshed;
     bool refreshing; /* by one caller, outside the lock */
+    size_t source;   /* where the cached ones come from, or SOURCE_COUNT */
     bool has_cached;
     bool rejected; /* AWS does not take the cached ones */
     struct dic_aws_credentials cached;
@@ -50,6 +54,7 @@ void dic_aws_credentials_provider_new(const struct dic_aws_environment *environm
         .environment = environment, .http = http, .clock = clock};
     provider->back_off_ms = FIRST_BACK_OFF_MS;
     provider->next_attempt_ms = INT64_MIN;
+    provider->source = SOURCE_COUNT;
     dic_mutex_init(&provider->lock);
     dic_cond_init(&provider->refreshed);
     *out = provider;
@@ -86,8 +91,8 @@ enum dic_code dic_aws_credentials_copy(struct dic_str value, const char *what, c
 
 /* Asks the sources in turn, until one has credentials or fails. */
 DIC_MUST_USE
-static enum dic_code fetch(const struct dic_aws_credentials_context *context,
-                           struct dic_aws_credentials *out, struct dic_err *err)
+static enum dic_code ask_all(const struct dic_aws_credentials_context *context, size_t *source_out,
+                             struct dic_aws_credentials *out, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf said;
     dic_buf_init(&said, sizeof err->msg * SOURCE_COUNT);
@@ -96,14 +101,35 @@ static enum dic_code fetch(const struct dic_aws_credentials_context *context,
         *out = (struct dic_aws_credentials){0};
         enum dic_code code = sources[i].fetch(context, out, &why);
         if (code == DIC_OK) {
+            *source_out = i;
             return DIC_OK;
         }
         if (code != DIC_E_NOT_FOUND) {
             return dic_fail(err, code, "AWS credentials of the %s: %s", sources[i].name, why.msg);
         }
-        dic_buf_printf(&said, "%s %s: %s", i == 0 ? "" : ";", sources[i].name, why.msg);
+        dic_buf_printf(&said, "%s %s", i == 0 ? "" : ";", why.msg);
     }
     return dic_fail(err, DIC_E_DENIED, "no AWS credentials:%s", said.ptr);
+}
+
+/* The source that had some before is the one that will, and its errors are what matters. */
+DIC_MUST_USE
+static enum dic_code fetch(const struct dic_aws_credentials_context *context, size_t *source,
+                           struct dic_aws_credentials *out, struct dic_err *err)
+{
+    if (*source < SOURCE_COUNT) {
+        struct dic_err why = {0};
+        *out = (struct dic_aws_credentials){0};
+        enum dic_code code = sources[*source].fetch(context, out, &why);
+        if (code == DIC_OK) {
+            return DIC_OK;
+        }
+        if (code != DIC_E_NOT_FOUND) {
+            return dic_fail(err, code, "AWS credentials of the %s: %s", sources[*source].name,
+                            why.msg);
+        }
+    }
+    return ask_all(context, source, out, err);
 }
 
 static int64_t add_ms(int64_t now_ms, int64_t ms)
@@ -147,12 +173,14 @@ static void back_off(struct dic_aws_credentials_provider *provider, const struct
 static void refresh(struct dic_aws_credentials_provider *provider)
 {
     provider->refreshing = true;
+    size_t source = provider->source;
     dic_unlock(&provider->lock);
     struct dic_aws_credentials fresh;
     struct dic_err failure = {0};
-    enum dic_code code = fetch(&provider->context, &fresh, &failure);
+    enum dic_code code = fetch(&provider->context, &source, &fresh, &failure);
     dic_lock(&provider->lock);
     if (code == DIC_OK) {
+        provider->source = source;
         keep(provider, &fresh);
     } else {
         back_off(provider, &failure);

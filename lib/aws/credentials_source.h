@@ -23,6 +23,16 @@ DIC_MUST_USE enum dic_code dic_aws_credentials_from_environment(
     const struct dic_aws_credentials_context *context, struct dic_aws_credentials *out,
     struct dic_err *err);
 
+DIC_MUST_USE enum dic_code dic_aws_credentials_from_profile(
+    const struct dic_aws_credentials_context *context, struct dic_aws_credentials *out,
+    struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_aws_credentials_from_container(
+    const struct dic_aws_credentials_context *context, struct dic_aws_credentials *out,
+    struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_aws_credentials_from_instance(
+    const struct dic_aws_credentials_context *context, struct dic_aws_credentials *out,
+    struct dic_err *err);
+
 /* Copies a value of outside into a field, or DIC_E_INVALID when it is empty, too long, or could not
  * be a header's value. `what` names it in the error; the value itself is never shown. */
 DIC_MUST_USE enum dic_code dic_aws_credentials_copy(struct dic_str value, const char *what,
