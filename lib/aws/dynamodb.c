@@ -47,8 +47,8 @@ static enum dic_code reaction(const struct dic_json_call *call, enum dic_code co
 
 /* CONFLICT: the condition does not hold, and root is what DynamoDB says to that. */
 DIC_MUST_USE
-static enum dic_code send_call(const struct dic_dynamodb_table *table, struct dic_json_call *call,
-                               struct dic_err *err)
+static enum dic_code send_conditional(const struct dic_dynamodb_table *table,
+                                      struct dic_json_call *call, struct dic_err *err)
 {
     enum dic_code code = dic_json_call_send(table->aws, call, err);
     if (code != DIC_OK) {
@@ -58,6 +58,15 @@ static enum dic_code send_call(const struct dic_dynamodb_table *table, struct di
         DIC_TRY(dic_json_call_read_root(call, err));
     }
     return code;
+}
+
+/* Of a call without a condition, none can have failed. */
+DIC_MUST_USE
+static enum dic_code send_call(const struct dic_dynamodb_table *table, struct dic_json_call *call,
+                               struct dic_err *err)
+{
+    enum dic_code code = send_conditional(table, call, err);
+    return code == DIC_E_CONFLICT ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
 }
 
 /* ---- reading one item ---- */
@@ -305,10 +314,11 @@ enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
     *applied_out = false;
     begin_call(&call, write->is_put ? "PutItem" : "UpdateItem");
     write_request(table, write, reader != NULL, &call.json);
-    enum dic_code code = send_call(table, &call, err);
+    enum dic_code code = write->condition.len > 0 ? send_conditional(table, &call, err)
+                                                  : send_call(table, &call, err);
     const bool applied = code == DIC_OK;
-    if (!applied && !(code == DIC_E_CONFLICT && write->condition.len > 0)) {
-        return code == DIC_E_CONFLICT ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
+    if (!applied && code != DIC_E_CONFLICT) {
+        return code;
     }
     if (reader != NULL && !(applied && write->is_put)) {
         DIC_TRY(read_written(table, &call, write, applied, reader, err));

@@ -33,6 +33,7 @@ static enum dic_code send_scripted(void *impl, const struct dic_http_request *re
     assert_string_equal(request->method, "POST");
     assert_true(dic_str_is(request->url, "http://127.0.0.1:1/"));
     record(scripted, request);
+    response->body.ceiling = request->max_response_bytes;
     dic_buf_clear(&response->body);
     dic_buf_clear(&response->headers);
     response->sent = true;
@@ -47,7 +48,7 @@ static enum dic_code send_scripted(void *impl, const struct dic_http_request *re
     const struct dic_str whole = dic_str(answer->body);
     append_swapped(&response->body, answer->len > 0 ? dic_str_len(whole.ptr, answer->len) : whole,
                    '\'', '"');
-    if (response->body.len > request->max_response_bytes) {
+    if (response->body.poisoned) {
         return dic_fail(err, DIC_E_TOO_LARGE, "answer over %zu bytes", request->max_response_bytes);
     }
     return DIC_OK;
