@@ -39,8 +39,7 @@ static const struct {
     {"InvalidIdFormat", DIC_E_NOT_FOUND}, /* a receipt of another queue's making */
     {"MessageNotInflight", DIC_E_NOT_FOUND},
     {"AWS.SimpleQueueService.MessageNotInflight", DIC_E_NOT_FOUND},
-    {"OverLimit", DIC_E_BUSY},
-    {"QueueDeletedRecently", DIC_E_NOT_FOUND},
+    {"KmsThrottled", DIC_E_BUSY},
     {"BatchRequestTooLong", DIC_E_TOO_LARGE},
     {"AWS.SimpleQueueService.BatchRequestTooLong", DIC_E_TOO_LARGE},
 };
