@@ -329,19 +329,27 @@ enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
 
 /* ---- querying ---- */
 
-/* DynamoDB's word for where the next page starts is an item of a few attributes. */
+/* DynamoDB's word for where the next page starts is an item of a few attributes. One that does not
+ * move on would be asked for without an end. */
 DIC_MUST_USE
 static enum dic_code read_next_page(const struct dic_dynamodb_source *source,
                                     const struct dic_json *root, struct dic_buf *page,
                                     struct dic_err *err)
 {
     const struct dic_json *last = dic_json_member(root, "LastEvaluatedKey");
-    dic_buf_clear(page);
-    if (last == NULL || dic_json_is_null(last)) {
-        return DIC_OK;
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf next;
+    dic_buf_init(&next, page->ceiling);
+    if (last != NULL && !dic_json_is_null(last)) {
+        DIC_TRY(dic_dynamodb_copy_key(source, last, &next, err));
+        DIC_TRY(dic_buf_check(&next, err));
+        if (dic_str_eq(dic_buf_view(&next), dic_buf_view(page))) {
+            return dic_fail(err, DIC_E_UPSTREAM, "%s: the next page is the same again",
+                            source->operation);
+        }
     }
-    DIC_TRY(dic_dynamodb_copy_key(source, last, page, err));
-    return dic_buf_check(page, err);
+    dic_buf_clear(page);
+    dic_buf_append_str(page, dic_buf_view(&next));
+    return DIC_OK;
 }
 
 static void write_query(const struct dic_dynamodb_table *table,

@@ -39,7 +39,7 @@ static enum dic_code send_scripted(void *impl, const struct dic_http_request *re
     response->sent = true;
     if (scripted->respond != NULL) {
         response->status = scripted->respond(scripted->context, request->body, &response->body);
-        return DIC_OK;
+        return response->status < 0 ? dic_fail(err, DIC_E_CONFLICT, "cancelled") : DIC_OK;
     }
     assert_true(scripted->answer_count > 0);
     const struct dic_scripted_answer *answer =

@@ -23,7 +23,8 @@ struct dic_scripted_aws {
     struct dic_buf recorded; /* "Operation body\n" a request */
     size_t sleeps;
     int64_t slept_ms;
-    /* Instead of the script, when it is set: appends the answer's body, returns the status. */
+    /* Instead of the script, when it is set: appends the answer's body, returns the status, or a
+     * negative one as if the request had been cancelled. */
     int (*respond)(void *context, struct dic_str body, struct dic_buf *answer);
     void *context;
     struct dic_aws_environment environment;

@@ -632,6 +632,18 @@ static void a_query_goes_on_where_the_page_before_ended(void **state)
     dic_buf_clean_up(&page);
 }
 
+static void a_query_whose_pages_do_not_move_on_is_upstream(void **state)
+{
+    (void)state;
+    struct dic_buf page;
+    dic_buf_init(&page, 1000);
+    PLAY({200, "{'Items':[],'LastEvaluatedKey':{'pk':{'S':'a'}}}", 0});
+    assert_ok(query(&page));
+    assert_code(query(&page), DIC_E_UPSTREAM);
+    assert_message_has("the next page is the same again");
+    dic_buf_clean_up(&page);
+}
+
 static void a_query_answer_of_another_shape_is_an_error(void **state)
 {
     (void)state;
@@ -685,6 +697,7 @@ int main(void)
         TEST(a_refusal_of_what_had_no_condition_is_upstream),
         TEST(an_item_larger_than_any_is_not_sent),
         TEST(a_query_goes_on_where_the_page_before_ended),
+        TEST(a_query_whose_pages_do_not_move_on_is_upstream),
         TEST(a_query_answer_of_another_shape_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
