@@ -88,9 +88,9 @@ static void a_message_that_is_not_ours_is_delivered_as_such(void **state)
 {
     (void)state;
     struct dic_job_queue queue = dic_queue_suite_open();
-    static const char *const bodies[] = {"hello", "{}", "[]",
-                                         "{\"v\":2,\"tenant\":\"default\",\"kind\":\"chunk\","
-                                         "\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":1}"};
+    static const char newer[] = "{\"v\":2,\"tenant\":\"default\",\"kind\":\"chunk\","
+                                "\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":1}";
+    static const char *const bodies[] = {"hello", "{}", "[]", newer};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct dic_delivery delivery;
         size_t count = 0;

@@ -400,6 +400,8 @@ static void no_keys_are_no_call_and_101_are_refused(void **state)
 /* A key that is neither in the answer nor unprocessed counts as absent: so both must be there. */
 static void a_batch_answer_of_another_shape_is_upstream(void **state)
 {
+    static const char twice[] = "{'Responses':{'jobs':[]},'UnprocessedKeys':{'jobs':{'Keys':"
+                                "[{'pk':{'S':'a'}},{'pk':{'S':'a'}}]}}}";
     (void)state;
     static const char *const bodies[] = {
         "{}",
@@ -417,8 +419,7 @@ static void a_batch_answer_of_another_shape_is_upstream(void **state)
         "{'Responses':{'jobs':[]},'UnprocessedKeys':{'jobs':{'Keys':{}}}}",
         "{'Responses':{'jobs':[]},'UnprocessedKeys':{'jobs':{'Keys':['a']}}}",
         "{'Responses':{'jobs':[]},'UnprocessedKeys':{'jobs':{'Keys':[{'pk':{'S':'z'}}]}}}",
-        "{'Responses':{'jobs':[]},'UnprocessedKeys':{'jobs':{'Keys':[{'pk':{'S':'a'}},"
-        "{'pk':{'S':'a'}}]}}}",
+        twice,
     };
     for (size_t i = 0; i < COUNT(bodies); i++) {
         PLAY({200, bodies[i], 0});
