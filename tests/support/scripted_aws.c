@@ -54,6 +54,16 @@ static enum dic_code send_scripted(void *impl, const struct dic_http_request *re
     return DIC_OK;
 }
 
+static int64_t wall_ms(void *impl)
+{
+    return ((const struct dic_scripted_aws *)impl)->now_ms;
+}
+
+static int64_t mono_ns(void *impl)
+{
+    return wall_ms(impl) * 1000000;
+}
+
 static void wake_nobody(void *impl)
 {
     (void)impl;
@@ -64,12 +74,14 @@ void dic_scripted_aws_sleep(void *context, int64_t ms)
     struct dic_scripted_aws *scripted = context;
     scripted->sleeps++;
     scripted->slept_ms += ms;
+    scripted->now_ms += ms;
 }
 
 void dic_scripted_aws_open(struct dic_scripted_aws *scripted)
 {
     static const struct dic_http_client_ops ops = {.send = send_scripted, .wake = wake_nobody};
-    *scripted = (struct dic_scripted_aws){0};
+    *scripted =
+        (struct dic_scripted_aws){.clock = {wall_ms, mono_ns, scripted}, .now_ms = 1700000000000};
     dic_buf_init(&scripted->recorded, 64 * 1024 * 1024);
     scripted->environment = (struct dic_aws_environment){
         .access_key_id = "id",
@@ -96,7 +108,7 @@ void dic_scripted_aws_open(struct dic_scripted_aws *scripted)
     const struct dic_aws_options options = {
         .environment = &scripted->environment,
         .http = {&ops, scripted},
-        .clock = dic_clock_system(),
+        .clock = &scripted->clock,
         .sleep_ms = dic_scripted_aws_sleep,
         .sleep_context = scripted,
     };

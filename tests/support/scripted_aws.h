@@ -22,7 +22,9 @@ struct dic_scripted_aws {
     size_t requests;         /* so far */
     struct dic_buf recorded; /* "Operation body\n" a request */
     size_t sleeps;
-    int64_t slept_ms;
+    int64_t slept_ms; /* the clock moves by nothing else */
+    struct dic_clock clock;
+    int64_t now_ms;
     /* Instead of the script, when it is set: appends the answer's body, returns the status, or a
      * negative one as if the request had been cancelled. */
     int (*respond)(void *context, struct dic_str body, struct dic_buf *answer);
