@@ -47,8 +47,8 @@ static enum dic_code reaction(const struct dic_json_call *call, enum dic_code co
 
 /* CONFLICT: the condition does not hold, and root is what DynamoDB says to that. */
 DIC_MUST_USE
-static enum dic_code send_call(const struct dic_dynamodb_table *table, struct dic_json_call *call,
-                               struct dic_err *err)
+static enum dic_code send_conditional(const struct dic_dynamodb_table *table,
+                                      struct dic_json_call *call, struct dic_err *err)
 {
     enum dic_code code = dic_json_call_send(table->aws, call, err);
     if (code != DIC_OK) {
@@ -58,6 +58,15 @@ static enum dic_code send_call(const struct dic_dynamodb_table *table, struct di
         DIC_TRY(dic_json_call_read_root(call, err));
     }
     return code;
+}
+
+/* Of a call without a condition, none can have failed. */
+DIC_MUST_USE
+static enum dic_code send_call(const struct dic_dynamodb_table *table, struct dic_json_call *call,
+                               struct dic_err *err)
+{
+    enum dic_code code = send_conditional(table, call, err);
+    return code == DIC_E_CONFLICT ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
 }
 
 /* ---- reading one item ---- */
@@ -305,10 +314,11 @@ enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
     *applied_out = false;
     begin_call(&call, write->is_put ? "PutItem" : "UpdateItem");
     write_request(table, write, reader != NULL, &call.json);
-    enum dic_code code = send_call(table, &call, err);
+    enum dic_code code = write->condition.len > 0 ? send_conditional(table, &call, err)
+                                                  : send_call(table, &call, err);
     const bool applied = code == DIC_OK;
-    if (!applied && !(code == DIC_E_CONFLICT && write->condition.len > 0)) {
-        return code == DIC_E_CONFLICT ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
+    if (!applied && code != DIC_E_CONFLICT) {
+        return code;
     }
     if (reader != NULL && !(applied && write->is_put)) {
         DIC_TRY(read_written(table, &call, write, applied, reader, err));
@@ -319,19 +329,27 @@ enum dic_code dic_dynamodb_write(const struct dic_dynamodb_table *table,
 
 /* ---- querying ---- */
 
-/* DynamoDB's word for where the next page starts is an item of a few attributes. */
+/* DynamoDB's word for where the next page starts is an item of a few attributes. One that does not
+ * move on would be asked for without an end. */
 DIC_MUST_USE
 static enum dic_code read_next_page(const struct dic_dynamodb_source *source,
                                     const struct dic_json *root, struct dic_buf *page,
                                     struct dic_err *err)
 {
     const struct dic_json *last = dic_json_member(root, "LastEvaluatedKey");
-    dic_buf_clear(page);
-    if (last == NULL || dic_json_is_null(last)) {
-        return DIC_OK;
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf next;
+    dic_buf_init(&next, page->ceiling);
+    if (last != NULL && !dic_json_is_null(last)) {
+        DIC_TRY(dic_dynamodb_copy_key(source, last, &next, err));
+        DIC_TRY(dic_buf_check(&next, err));
+        if (dic_str_eq(dic_buf_view(&next), dic_buf_view(page))) {
+            return dic_fail(err, DIC_E_UPSTREAM, "%s: the next page is the same again",
+                            source->operation);
+        }
     }
-    DIC_TRY(dic_dynamodb_copy_key(source, last, page, err));
-    return dic_buf_check(page, err);
+    dic_buf_clear(page);
+    dic_buf_append_str(page, dic_buf_view(&next));
+    return DIC_OK;
 }
 
 static void write_query(const struct dic_dynamodb_table *table,

@@ -69,6 +69,9 @@ enum dic_code dic_json_call_send(struct dic_aws *aws, struct dic_json_call *call
         .cancel = call->cancel,
     };
     DIC_TRY(dic_aws_call(aws, &request, &call->answer, err));
+    if (call->no_output && call->answer.http.body.len == 0) {
+        return DIC_OK;
+    }
     return dic_json_call_read_root(call, err);
 }
 

@@ -19,6 +19,7 @@ struct dic_json_call {
     int64_t total_timeout_ms;
     size_t max_response_bytes;
     const atomic_bool *cancel;
+    bool no_output; /* the operation answers nothing: an empty body is right, root NULL then */
 
     struct dic_buf body;
     struct dic_json_writer json; /* inside the request's object */

@@ -39,8 +39,7 @@ static const struct {
     {"InvalidIdFormat", DIC_E_NOT_FOUND}, /* a receipt of another queue's making */
     {"MessageNotInflight", DIC_E_NOT_FOUND},
     {"AWS.SimpleQueueService.MessageNotInflight", DIC_E_NOT_FOUND},
-    {"OverLimit", DIC_E_BUSY},
-    {"QueueDeletedRecently", DIC_E_NOT_FOUND},
+    {"KmsThrottled", DIC_E_BUSY},
     {"BatchRequestTooLong", DIC_E_TOO_LARGE},
     {"AWS.SimpleQueueService.BatchRequestTooLong", DIC_E_TOO_LARGE},
 };
@@ -399,6 +398,7 @@ enum dic_code dic_sqs_change_visibility(const struct dic_sqs_queue *queue, struc
 {
     DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     begin_call(&call, queue, "ChangeMessageVisibility");
+    call.no_output = true;
     dic_json_put_str(&call.json, "ReceiptHandle", receipt);
     dic_json_put_int(&call.json, "VisibilityTimeout", visibility_s);
     return send_call(queue, &call, err);
@@ -409,6 +409,7 @@ enum dic_code dic_sqs_delete(const struct dic_sqs_queue *queue, struct dic_str r
 {
     DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     begin_call(&call, queue, "DeleteMessage");
+    call.no_output = true;
     dic_json_put_str(&call.json, "ReceiptHandle", receipt);
     return send_call(queue, &call, err);
 }

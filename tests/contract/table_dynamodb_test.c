@@ -2,6 +2,7 @@
 /* The suite on DynamoDB, or a server that says to be it. Each test has a table of its own. */
 #include "table_suite.h"
 
+#include "aws/json_call.h"
 #include "base/clock.h"
 #include "base/rand.h"
 #include "store/table_dynamodb.h"
@@ -9,92 +10,104 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static struct dic_aws *aws;
 static char name[64];
 
-#define INDEX(name, partition, sort, projection)                                 \
-    "{\"IndexName\":\"" name "\",\"KeySchema\":[{\"AttributeName\":\"" partition \
-    "\",\"KeyType\":\"HASH\"},{\"AttributeName\":\"" sort                        \
-    "\",\"KeyType\":\"RANGE\"}],\"Projection\":" projection "}"
-#define ATTRIBUTE(name, type) "{\"AttributeName\":\"" name "\",\"AttributeType\":\"" type "\"}"
-
-static const char schema[] =
-    "{\"TableName\":\"%s\",\"BillingMode\":\"PAY_PER_REQUEST\","
-    "\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}],"
-    "\"AttributeDefinitions\":[" ATTRIBUTE("pk", "S") "," ATTRIBUTE("obs", "N") "," ATTRIBUTE(
-        "obd", "N") "," ATTRIBUTE("lst",
-                                  "S") "," ATTRIBUTE("crt",
-                                                     "S") "],"
-                                                          "\"GlobalSecondaryIndexes\":[" INDEX(
-                                                              "outbox", "obs", "obd",
-                                                              "{\"ProjectionType\":\"KEYS_"
-                                                              "ONLY\"}") "," INDEX("listing", "lst",
-                                                                                   "crt",
-                                                                                   "{\"Project"
-                                                                                   "ionType\":"
-                                                                                   "\"INCLUDE"
-                                                                                   "\","
-                                                                                   "\"NonKeyAt"
-                                                                                   "tributes\""
-                                                                                   ":[\"st\"]"
-                                                                                   "}") "]}";
-
-static void call(const char *operation, const char *body, struct dic_aws_answer *answer)
+static void send(struct dic_json_call *call)
 {
-    char target[64];
     struct dic_err err = {0};
-    snprintf(target, sizeof target, "DynamoDB_20120810.%s", operation);
-    const struct dic_http_header headers[] = {
-        {dic_str("content-type"), dic_str("application/x-amz-json-1.0")},
-        {dic_str("x-amz-target"), dic_str(target)},
-    };
-    const struct dic_aws_call request = {.service = DIC_AWS_DYNAMODB,
-                                         .operation = operation,
-                                         .method = "POST",
-                                         .path = dic_str("/"),
-                                         .headers = headers,
-                                         .header_count = 2,
-                                         .body = dic_str(body)};
-    if (dic_aws_call(aws, &request, answer, &err) != DIC_OK) {
+    if (dic_json_call_send(aws, call, &err) != DIC_OK) {
         fprintf(stderr, "%s\n", err.msg);
         abort();
     }
 }
 
-static void call_on_table(const char *operation, struct dic_aws_answer *answer)
+static void begin_call(struct dic_json_call *call, const char *operation)
 {
-    char body[128];
-    snprintf(body, sizeof body, "{\"TableName\":\"%s\"}", name);
-    call(operation, body, answer);
+    dic_json_call_init(call, DIC_AWS_DYNAMODB, operation, 10000);
+    dic_json_put_text(&call->json, "TableName", name);
+}
+
+/* ---- the table as docs/protocol.md has it ---- */
+
+static void put_attribute(struct dic_json_writer *json, const char *attribute, const char *member,
+                          const char *value)
+{
+    dic_json_begin_object(json, NULL);
+    dic_json_put_text(json, "AttributeName", attribute);
+    dic_json_put_text(json, member, value);
+    dic_json_end_object(json);
+}
+
+static void put_key_schema(struct dic_json_writer *json, const char *partition, const char *sort)
+{
+    dic_json_begin_array(json, "KeySchema");
+    put_attribute(json, partition, "KeyType", "HASH");
+    if (sort != NULL) {
+        put_attribute(json, sort, "KeyType", "RANGE");
+    }
+    dic_json_end_array(json);
+}
+
+static void put_index(struct dic_json_writer *json, const char *index, const char *partition,
+                      const char *sort, const char *included)
+{
+    dic_json_begin_object(json, NULL);
+    dic_json_put_text(json, "IndexName", index);
+    put_key_schema(json, partition, sort);
+    dic_json_begin_object(json, "Projection");
+    dic_json_put_text(json, "ProjectionType", included == NULL ? "KEYS_ONLY" : "INCLUDE");
+    if (included != NULL) {
+        dic_json_begin_array(json, "NonKeyAttributes");
+        dic_json_put_text(json, NULL, included);
+        dic_json_end_array(json);
+    }
+    dic_json_end_object(json);
+    dic_json_end_object(json);
 }
 
 static void create_table(void)
 {
-    char body[sizeof schema + sizeof name];
-    char id[DIC_ID_SIZE];
-    struct dic_aws_answer answer;
-    dic_aws_answer_init(&answer);
-    dic_rand_id(id);
-    snprintf(name, sizeof name, "dic-suite-%s", id);
-    snprintf(body, sizeof body, schema, name);
-    call("CreateTable", body, &answer);
-    for (int i = 0; i < 600; i++) { /* a minute */
-        call_on_table("DescribeTable", &answer);
-        if (strstr(answer.http.body.ptr, "CREATING") == NULL) {
-            break;
-        }
-        dic_sleep_ms(100);
+    static const char *const types[][2] = {
+        {"pk", "S"}, {"obs", "N"}, {"obd", "N"}, {"lst", "S"}, {"crt", "S"}};
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
+    begin_call(&call, "CreateTable");
+    dic_json_put_text(&call.json, "BillingMode", "PAY_PER_REQUEST");
+    put_key_schema(&call.json, "pk", NULL);
+    dic_json_begin_array(&call.json, "AttributeDefinitions");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        put_attribute(&call.json, types[i][0], "AttributeType", types[i][1]);
     }
-    dic_aws_answer_clean_up(&answer);
+    dic_json_end_array(&call.json);
+    dic_json_begin_array(&call.json, "GlobalSecondaryIndexes");
+    put_index(&call.json, "outbox", "obs", "obd", NULL);
+    put_index(&call.json, "listing", "lst", "crt", "st");
+    dic_json_end_array(&call.json);
+    send(&call);
 }
+
+static bool table_is_being_made(void)
+{
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
+    begin_call(&call, "DescribeTable");
+    send(&call);
+    return dic_json_call_body_has(&call, "CREATING");
+}
+
+/* ---- what the suite needs ---- */
 
 struct dic_table dic_table_suite_open(void)
 {
     struct dic_table table = {0};
     struct dic_err err = {0};
+    char id[DIC_ID_SIZE];
+    dic_rand_id(id);
+    snprintf(name, sizeof name, "dic-suite-%s", id);
     create_table();
+    for (int i = 0; i < 600 && table_is_being_made(); i++) { /* a minute at most */
+        dic_sleep_ms(100);
+    }
     const struct dic_table_dynamodb_options options = {.aws = aws, .table = name};
     if (dic_table_dynamodb_new(&options, &table, &err) != DIC_OK) {
         fprintf(stderr, "%s\n", err.msg);
@@ -105,11 +118,10 @@ struct dic_table dic_table_suite_open(void)
 
 void dic_table_suite_close(struct dic_table table)
 {
-    struct dic_aws_answer answer;
-    dic_aws_answer_init(&answer);
+    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     table.ops->destroy(table.impl);
-    call_on_table("DeleteTable", &answer);
-    dic_aws_answer_clean_up(&answer);
+    begin_call(&call, "DeleteTable");
+    send(&call);
 }
 
 int main(void)

@@ -377,6 +377,11 @@ void dic_fake_jobs_set_hook(struct dic_fake_jobs *jobs, dic_jobs_hook hook, void
     jobs->hook_context = context;
 }
 
+void dic_fake_jobs_set_local(struct dic_fake_jobs *jobs)
+{
+    jobs->ops.is_local = true;
+}
+
 void dic_fake_jobs_add(struct dic_fake_jobs *jobs, const struct dic_job_params *params,
                        struct dic_str keys, char id_out[DIC_ID_SIZE])
 {

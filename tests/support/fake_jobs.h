@@ -31,6 +31,8 @@ struct dic_fake_jobs *dic_fake_jobs_new(void);
 void dic_fake_jobs_destroy(struct dic_fake_jobs *jobs);
 struct dic_job_store dic_fake_jobs_port(struct dic_fake_jobs *jobs);
 void dic_fake_jobs_set_hook(struct dic_fake_jobs *jobs, dic_jobs_hook hook, void *context);
+/* Says is_local; it still removes no message. Before anybody uses the port. */
+void dic_fake_jobs_set_local(struct dic_fake_jobs *jobs);
 uint32_t dic_fake_jobs_calls(struct dic_fake_jobs *jobs, enum dic_jobs_op op);
 
 /* ---- making ---- */
