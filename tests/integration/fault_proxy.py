@@ -24,14 +24,10 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
-
-from http_messages import MAX_HEAD, ProtocolError, read_request, read_response
+import signing
+from http_messages import HOP_BY_HOP, MAX_HEAD, ProtocolError, read_request, read_response
 
 LOOPBACK = "127.0.0.1"
-REGION = "us-east-1"
 WAIT_SECONDS = 60
 # method, whether a key is named, an element of the query that is there: operation; first match wins
 S3_OPERATIONS = (
@@ -382,15 +378,13 @@ class FaultProxy:
     def sign(self, request):
         """Signs a changed request as its client would have."""
         assert self.credentials is not None, "a changed request needs credentials to be signed"
-        for name in ("authorization", "x-amz-date", "x-amz-security-token"):
-            request.drop_header(name)
+        old = HOP_BY_HOP | {"host", "authorization", "x-amz-date", "x-amz-security-token",
+                            "x-amz-content-sha256"}
         host = request.header("host")
-        clone = AWSRequest(request.method, f"http://{host}{request.target}", data=request.body,
-                           headers={k: v for k, v in request.headers
-                                    if k.lower() not in ("host", "x-amz-content-sha256")})
-        kind = S3SigV4Auth if self.service == "s3" else SigV4Auth
-        kind(BotoCredentials(*self.credentials), self.service, REGION).add_auth(clone)
-        request.headers = [("Host", host), *clone.headers.items()]
+        again = signing.signed(request.method, f"http://{host}{request.target}", self.service,
+                               self.credentials, body=request.body, headers={
+                                   k: v for k, v in request.headers if k.lower() not in old})
+        request.headers = [("Host", host), *again.headers.items()]
 
     # record
 
@@ -434,6 +428,7 @@ class FaultProxy:
         with self._changed:
             self.records.clear()
             self.problems.clear()
+            self.duplicates = self._opened = 0
 
     def wait_idle(self, seconds=WAIT_SECONDS):
         """Until every request received has ended, so that its record is complete."""

@@ -297,14 +297,22 @@ def truncated(keep=0.5):
     """Half of the body, and a length that agrees: well-formed HTTP, broken JSON or XML."""
     def change(response):
         response.body = response.body[:int(len(response.body) * keep)]
+        response.drop_header("x-amz-crc32")
     return _change(change)
 
 
 @fault
 def malformed():
-    """Not JSON and not XML."""
+    """Neither JSON nor XML."""
+    return replaced(b'{"unclosed": ["<a><b></a>')
+
+
+@fault
+def invalid_utf8():
+    """JSON and XML but for one byte."""
     def change(response):
-        response.body = b'{"unclosed": ["\xff\x00", <a><b></a>'
+        at = response.body.rfind(b'"') if response.body[:1] == b"{" else response.body.rfind(b"</")
+        response.body = response.body[:at] + b"\xff" + response.body[at:]
         response.drop_header("x-amz-crc32")
     return _change(change)
 
