@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 from botocore.credentials import ContainerProvider, InstanceMetadataProvider
-from botocore.exceptions import MetadataRetrievalError
+from botocore.exceptions import CredentialRetrievalError
 from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher
 
 import agents
@@ -73,7 +73,7 @@ def test_the_token_file_is_read_anew_each_time(container):
 
 def test_a_wrong_token_is_refused(container):
     container.token = "another"
-    with pytest.raises(Exception, match="401"):
+    with pytest.raises(CredentialRetrievalError, match="401"):
         load(container)
 
 
@@ -102,9 +102,8 @@ def test_errors_are_retried_by_botocore(container):
         "404", "503", "empty", "text", "array", "NUL", "truncated", "hang up", "no secret"])
 def test_misbehaviour_is_no_credentials_to_botocore(container, act):
     container.misbehave(act, times=None)
-    with pytest.raises(Exception) as caught:
+    with pytest.raises((CredentialRetrievalError, KeyError, TypeError)):
         load(container)
-    assert not isinstance(caught.value, AssertionError)
     container.behave()
     assert load(container).secret_key
 
@@ -147,7 +146,7 @@ def test_a_body_without_end_is_sent_until_the_client_leaves(container):
 
 def test_an_agent_can_be_absent(container):
     container.end()
-    with pytest.raises(MetadataRetrievalError):
+    with pytest.raises(CredentialRetrievalError):
         load(container)
 
 
