@@ -116,8 +116,7 @@ class Moto(Emulator):
     health_path = "/moto-api/"
 
     def command(self):
-        return [packages.python_environment(), "-m", "moto.server", "--host", LOOPBACK,
-                "--port", self.port]
+        return [packages.python_environment(), packages.RECIPES / "moto_server.py", self.port]
 
 
 class Dynoxide(Emulator):
