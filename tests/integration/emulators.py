@@ -21,9 +21,9 @@ import boto3
 from botocore.config import Config
 
 import emulator_packages as packages
+from signing import REGION
 from server_process import LOOPBACK, ServerProcess
 
-REGION = "us-east-1"
 HEAP = "-Xmx512m"
 # A small heap, one collector thread and no second compiler: quick to start, and two cores suffice.
 JAVA_OPTIONS = [HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
@@ -116,8 +116,7 @@ class Moto(Emulator):
     health_path = "/moto-api/"
 
     def command(self):
-        return [packages.python_environment(), "-m", "moto.server", "--host", LOOPBACK,
-                "--port", self.port]
+        return [packages.python_environment(), packages.RECIPES / "moto_server.py", self.port]
 
 
 class Dynoxide(Emulator):

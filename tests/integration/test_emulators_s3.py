@@ -11,12 +11,13 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 import races
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError, PaginationError
 
 from emulators import REGION, Credentials
+from signing import signed
 
 LACKS = {
     ("s3proxy", "a_listing_in_pages_is_complete_and_in_byte_order"):
@@ -94,27 +95,11 @@ def test_an_unsigned_request_is_refused(s3_server, s3, bucket):
 
 
 def test_a_request_of_another_hour_is_refused(s3_server, bucket):
-    signed = _signed(s3_server, "GET", f"{s3_server.url}/{bucket}?list-type=2",
-                     datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1))
-    status, body = fetch(signed.url, headers=dict(signed.headers))
+    an_hour_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    request = signed("GET", f"{s3_server.url}/{bucket}?list-type=2", "s3", s3_server.credentials,
+                     an_hour_ago)
+    status, body = fetch(request.url, headers=dict(request.headers))
     assert status == 403 and b"<Code>RequestTimeTooSkewed</Code>" in body
-
-
-def _signed(server, method, url, when):
-    """Signed by botocore, as if it were another time."""
-    request = AWSRequest(method, url)
-    signer = S3SigV4Auth(BotoCredentials(*server.credentials), "s3", REGION)
-    stamp = when.strftime("%Y%m%dT%H%M%SZ")
-    request.context["timestamp"] = stamp
-    request.headers["X-Amz-Date"] = stamp
-    request.headers["X-Amz-Content-SHA256"] = signer.payload(request)
-    canonical = signer.canonical_request(request)
-    signature = signer.signature(signer.string_to_sign(request, canonical), request)
-    request.headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
-        f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}, "
-        f"Signature={signature}")
-    return request
 
 
 def test_the_date_of_a_reply_is_that_of_now(s3, bucket):
@@ -237,9 +222,8 @@ def test_a_presigned_put_binds_key_type_and_length(s3, bucket):
 
 def test_a_presigned_url_ends(s3_server, bucket):
     past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=100)
-    from botocore.auth import S3SigV4QueryAuth
     request = AWSRequest("GET", f"{s3_server.url}/{bucket}/k")
-    signer = S3SigV4QueryAuth(BotoCredentials(*server_key(s3_server)), "s3", REGION, expires=10)
+    signer = S3SigV4QueryAuth(BotoCredentials(*s3_server.credentials), "s3", REGION, expires=10)
     request.context["timestamp"] = past.strftime("%Y%m%dT%H%M%SZ")
     signer._modify_request_before_signing(request)  # pylint: disable=protected-access
     text = signer.string_to_sign(request, signer.canonical_request(request))
@@ -249,20 +233,16 @@ def test_a_presigned_url_ends(s3_server, bucket):
     assert status == 403 and b"<Code>AccessDenied</Code>" in body
 
 
-def server_key(server):
-    return server.credentials.access_key, server.credentials.secret_key
-
-
 def test_a_bucket_can_be_named_in_the_host(s3_server, s3, bucket):
     """Virtual-host style, as AWS prefers it; signed for a host that no resolver needs to know."""
     key = "a b/+"
     s3.put_object(Bucket=bucket, Key=key, Body=b"content")
     host = f"{bucket}.localhost:{s3_server.port}"
-    signed = _signed(s3_server, "GET", f"http://{host}/{urllib.parse.quote(key)}",
-                     datetime.datetime.now(datetime.timezone.utc))
+    request = signed("GET", f"http://{host}/{urllib.parse.quote(key)}", "s3",
+                     s3_server.credentials)
     connection = http.client.HTTPConnection("127.0.0.1", s3_server.port, timeout=20)
     connection.request("GET", urllib.parse.quote("/" + key),
-                       headers={"Host": host, **dict(signed.headers)})
+                       headers={"Host": host, **dict(request.headers)})
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"content")
     connection.close()
