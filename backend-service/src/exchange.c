@@ -54,6 +54,43 @@ void dic_exchange_destroy(struct dic_exchange *exchange)
     dic_free(exchange);
 }
 
+/* ---- what the headers say ---- */
+
+static void note_single(struct dic_head_facts *facts, const char *name)
+{
+    static const char *const single_headers[] = {"Content-Type", "Content-Encoding",
+                                                 "Idempotency-Key", "Prefer", "Expect"};
+    for (unsigned i = 0; i < sizeof single_headers / sizeof single_headers[0]; i++) {
+        if (strcasecmp(name, single_headers[i]) == 0) {
+            if ((facts->seen & (1U << i)) != 0) {
+                facts->repeated = single_headers[i];
+            }
+            facts->seen |= 1U << i;
+        }
+    }
+}
+
+void dic_head_facts_add(struct dic_head_facts *facts, struct dic_str name, struct dic_str value)
+{
+    facts->header_count++;
+    facts->header_bytes += name.len + value.len + 4; /* ": " and the line's end */
+    facts->bad_header |= !dic_exchange_header_is_sound(name, value);
+    note_single(facts, name.ptr);
+    if (strcasecmp(name.ptr, "Host") == 0) {
+        facts->hosts++;
+    } else if (strcasecmp(name.ptr, "Content-Length") == 0) {
+        facts->content_lengths++;
+        facts->content_length = value;
+    } else if (strcasecmp(name.ptr, "Transfer-Encoding") == 0) {
+        facts->transfer_encodings++;
+        facts->transfer_encoding = value;
+    } else if (strcasecmp(name.ptr, "Content-Type") == 0) {
+        facts->content_type = value;
+    } else if (strcasecmp(name.ptr, "Content-Encoding") == 0) {
+        facts->content_encoding = value;
+    }
+}
+
 /* ---- checks ---- */
 
 static enum dic_code check_sizes(const struct dic_exchange *exchange,
