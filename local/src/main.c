@@ -28,6 +28,7 @@ enum {
     TENSORS_PER_DECODER = 4,
     SPLIT_PROBE_MS = 400,
     DRAIN_GRACE_MS = 4000,
+    FILES_BESIDE_CONNECTIONS = 512, /* two for each of the database's readers, images, decoders */
     DAY_MS = 24 * 3600 * 1000
 };
 
@@ -176,6 +177,20 @@ static enum dic_code open_store(struct application *app, struct dic_err *err)
 {
     DIC_TRY(dic_samples_seed(app->settings.data_dir, app->samples_folder, err));
     return dic_local_open(app->settings.data_dir, dic_clock_system(), &app->store, err);
+}
+
+/* Connections must leave files over for the work: without, one client with idle ones stops it. */
+static void fit_connections(struct settings *settings)
+{
+    const uint64_t wanted = (uint64_t)settings->max_connections + FILES_BESIDE_CONNECTIONS;
+    const uint64_t allowed = dic_program_raise_open_files(wanted);
+    if (allowed < wanted) {
+        settings->max_connections =
+            allowed > FILES_BESIDE_CONNECTIONS ? (int64_t)(allowed - FILES_BESIDE_CONNECTIONS) : 1;
+        dic_log_message(DIC_LOG_WARN, "connections_limited",
+                        "this process may open %llu files: MAX_CONNECTIONS is %lld instead",
+                        (unsigned long long)allowed, (long long)settings->max_connections);
+    }
 }
 
 static void start_pipeline(struct application *app)
@@ -332,6 +347,7 @@ static int run(struct application *app)
     int status = 0;
     dic_program_block_signals();
     dic_settings_log(table, TABLE_LEN, &app->settings);
+    fit_connections(&app->settings);
     if (start(app, &err) == DIC_OK) {
         say_ready(app);
         int received = dic_program_wait_for_signal();
