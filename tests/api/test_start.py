@@ -151,7 +151,7 @@ def test_ctrl_c_while_images_are_decoded_loses_none(own_service):
     """The terminal sends it to the whole process group, decoders included."""
     running = own_service("terminal")
     client = Client(running.url)
-    job = client.job(s3_keys=["test/image.jpg"] * 2000)
+    job = client.job(s3_keys=["test/image.jpg"] * 500)
     while client.status(job)["progress"]["succeeded"] == 0:
         assert running.process.poll() is None
     members = family(running.process.pid)
@@ -162,4 +162,4 @@ def test_ctrl_c_while_images_are_decoded_loses_none(own_service):
     assert '"event":"stopping"' in running.log()
     running.start()
     assert Client(running.url).wait(job)["progress"] == {
-        "total": 2000, "succeeded": 2000, "failed": 0, "skipped": 0, "pending": 0}
+        "total": 500, "succeeded": 500, "failed": 0, "skipped": 0, "pending": 0}
