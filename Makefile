@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 OPENVINO := build/third_party/openvino-2026.4.0/openvino
 CONFIGURE := cmake -G Ninja -S .
-export PORT ?= 8080
-export DATA_DIR ?= ./data
+export PORT := $(or $(PORT),8080)
+export DATA_DIR := $(or $(DATA_DIR),./data)
 
 .PHONY: help deps test-deps build run test test-deep bench coverage fmt lint clean
 
