@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 OPENVINO := build/third_party/openvino-2026.4.0/openvino
 CONFIGURE := cmake -G Ninja -S .
-export PORT ?= 8080
-export DATA_DIR ?= ./data
+export PORT := $(or $(PORT),8080)
+export DATA_DIR := $(or $(DATA_DIR),./data)
 
 .PHONY: help deps test-deps build run test test-deep bench coverage fmt lint clean
 
@@ -19,7 +19,7 @@ test-deps: deps ## install what testing needs, Python packages into build/venv
 	@tools/make-venv
 
 build: deps ## build the release programs into build/bin
-	@$(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release -DDIC_TESTS=OFF -DOPENVINO_DIR=$(CURDIR)/$(OPENVINO) >build/configure.log || { cat build/configure.log; exit 1; }
+	@$(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release -DDIC_TESTS=OFF -DOPENVINO_DIR="$(CURDIR)/$(OPENVINO)" >build/configure.log || { cat build/configure.log; exit 1; }
 	@ninja -C build
 
 run: build ## serve local mode on PORT (8080), data in DATA_DIR (./data)

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend.h"
 
+#include "base/log.h"
+#include "base/program.h"
+
+#include <inttypes.h>
 #include <stddef.h>
 
-enum { DRAIN_GRACE_MS = 4000, BODY_MIN_BYTES_PER_S = 1000 };
+enum {
+    DRAIN_GRACE_MS = 4000,
+    BODY_MIN_BYTES_PER_S = 1000,
+    FILES_BESIDE_CONNECTIONS = 512, /* of a database, of the storage, of decoders in local mode */
+};
 static const int64_t DAY_MS = 24 * 3600 * 1000;
 
 #define AT(member) offsetof(struct dic_backend_settings, member)
@@ -36,6 +44,23 @@ int64_t dic_backend_retention_ms(const struct dic_backend_settings *settings)
     return settings->retention_days * DAY_MS;
 }
 
+/* Connections must leave files over for the work: without, one client with idle ones stops it. */
+static uint32_t fit_connections(int64_t max_connections)
+{
+    const uint64_t wanted = (uint64_t)max_connections + FILES_BESIDE_CONNECTIONS;
+    const uint64_t allowed = dic_program_raise_open_files(wanted);
+    if (allowed >= wanted) {
+        return (uint32_t)max_connections;
+    }
+    const uint32_t fitting =
+        allowed > FILES_BESIDE_CONNECTIONS ? (uint32_t)(allowed - FILES_BESIDE_CONNECTIONS) : 1;
+    dic_log_message(DIC_LOG_WARN, "connections_limited",
+                    "this process may open %" PRIu64 " files: MAX_CONNECTIONS is %" PRIu32
+                    " instead of %" PRId64,
+                    allowed, fitting, max_connections);
+    return fitting;
+}
+
 static void start_sweeper(struct dic_backend *backend, const struct dic_backend_settings *settings,
                           uint32_t sweep_interval_ms)
 {
@@ -58,7 +83,7 @@ enum dic_code dic_backend_start(struct dic_backend *backend,
         .port = (uint16_t)settings->port,
         .io_threads = (uint32_t)settings->io_threads,
         .handler_threads = (uint32_t)settings->handler_threads,
-        .max_connections = (uint32_t)settings->max_connections,
+        .max_connections = fit_connections(settings->max_connections),
         .body_budget_bytes = (uint64_t)settings->body_budget_mib * 1024 * 1024,
         .header_timeout_ms = (uint32_t)settings->header_timeout_ms,
         .body_min_bytes_per_s = BODY_MIN_BYTES_PER_S,

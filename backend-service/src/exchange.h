@@ -45,7 +45,7 @@ struct dic_exchange {
     struct dic_watched *watched;
     struct dic_api *api; /* for rules of a route's body */
     void *connection;    /* the library's */
-    void *io_thread;  /* the server's, that runs the connection */
+    void *io_thread;     /* the server's, that runs the connection */
     void *server;
 };
 

@@ -464,10 +464,10 @@ static enum dic_code start_thread(struct dic_server *server, struct io_thread *t
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)options->max_connections + MAX_IO_THREADS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)options->idle_timeout_s, STRICTEST_FRAMING,
-        MHD_OPTION_URI_LOG_CALLBACK, request_line, thread, MHD_OPTION_NOTIFY_COMPLETED, completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_END);
+        (unsigned)options->idle_timeout_s, STRICTEST_FRAMING, MHD_OPTION_URI_LOG_CALLBACK,
+        request_line, thread, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_END);
     const union MHD_DaemonInfo *epoll =
         thread->daemon == NULL ? NULL
                                : MHD_get_daemon_info(thread->daemon, MHD_DAEMON_INFO_EPOLL_FD);

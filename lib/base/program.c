@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void print_help(const struct dic_program *program)
@@ -114,6 +115,20 @@ int dic_program_wait_for_signal(void)
     while (sigwait(&set, &received) != 0) {
     }
     return received;
+}
+
+uint64_t dic_program_raise_open_files(uint64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    if (limit.rlim_cur >= wanted) {
+        return limit.rlim_cur;
+    }
+    const uint64_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 char *dic_program_folder(void)

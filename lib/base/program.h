@@ -42,6 +42,10 @@ void dic_program_block_signals(void);
 /* Waits for one of them and returns it. */
 int dic_program_wait_for_signal(void);
 
+/* Raises the process's limit of open files to `wanted` if the system allows it, or as far as it
+ * does; the limit as it is then. Many systems start programs with 1,024 and allow far more. */
+uint64_t dic_program_raise_open_files(uint64_t wanted);
+
 /* The folder that the program file lies in, e.g. "/usr/bin"; the caller frees it. */
 char *dic_program_folder(void);
 

@@ -21,6 +21,7 @@ class Service:
     def __init__(self, folder, **environment):
         self.folder = pathlib.Path(folder)
         self.environment = environment
+        self.command = [BINARIES / "classifier-local"]
         self.log_path = self.folder / "service.log"
         self.process = None
         self.url = None
@@ -33,7 +34,7 @@ class Service:
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARIES / "classifier-local"], stderr=log, stdout=log,
+                self.command, stderr=log, stdout=log,
                 env={**os.environ, **settings, **self.environment, **extra})
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -2,12 +2,14 @@
 """What a person reads when a start does not work: one line that names the setting and what to do."""
 import os
 import pathlib
+import resource
 import signal
+import socket
 import subprocess
 
 import pytest
 import requests
-from conftest import BINARIES, ROOT, Client
+from conftest import BINARIES, ROOT, Client, Service
 
 
 def start(folder, **settings):
@@ -80,6 +82,56 @@ def test_a_broken_database_is_named(tmp_path):
     assert f"{tmp_path}/data/jobs.sqlite: file is not a database" in line
 
 
+@pytest.fixture
+def idle_connections():
+    """A function that opens so many and leaves them; the limit of open files is raised for it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sockets = []
+
+    def open_some(url, count):
+        if hard < count + 200:
+            pytest.skip(f"the tests may open {hard} files only")
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(count):
+            sockets.append(socket.create_connection((host, int(port)), timeout=20))
+
+    yield open_some
+    for idle in sockets:
+        idle.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def with_open_files(folder, limit):
+    service = Service(folder)
+    service.command = ["sh", "-c", f"ulimit {limit} && exec \"$0\"", *service.command]
+    return service.start()
+
+
+def test_the_usual_limit_of_open_files_is_raised_for_the_connections(tmp_path, idle_connections):
+    """Systems start programs with 1,024, and allow more."""
+    service = with_open_files(tmp_path, "-S -n 1024")
+    try:
+        idle_connections(service.url, 1500)
+        client = Client(service.url)
+        assert client.wait(client.job(s3_keys=["test/image.jpg"]))["progress"]["succeeded"] == 1
+        assert "connections_limited" not in service.log()
+    finally:
+        service.stop()
+
+
+def test_where_few_files_may_be_open_connections_leave_enough_for_the_work(tmp_path, idle_connections):
+    service = with_open_files(tmp_path, "-n 600")
+    try:
+        assert "may open 600 files: MAX_CONNECTIONS is 88 instead" in service.log()
+        client = Client(service.url)
+        job = client.job(s3_keys=["test/image.jpg"] * 300)
+        idle_connections(service.url, 700)
+        assert client.wait(job)["progress"]["succeeded"] == 300
+    finally:
+        service.stop()
+
+
 def family(pid):
     """The process and all that descend from it, as /proc has them."""
     children = {}
@@ -99,7 +151,7 @@ def test_ctrl_c_while_images_are_decoded_loses_none(own_service):
     """The terminal sends it to the whole process group, decoders included."""
     running = own_service("terminal")
     client = Client(running.url)
-    job = client.job(s3_keys=["test/image.jpg"] * 2000)
+    job = client.job(s3_keys=["test/image.jpg"] * 500)
     while client.status(job)["progress"]["succeeded"] == 0:
         assert running.process.poll() is None
     members = family(running.process.pid)
@@ -110,4 +162,4 @@ def test_ctrl_c_while_images_are_decoded_loses_none(own_service):
     assert '"event":"stopping"' in running.log()
     running.start()
     assert Client(running.url).wait(job)["progress"] == {
-        "total": 2000, "succeeded": 2000, "failed": 0, "skipped": 0, "pending": 0}
+        "total": 500, "succeeded": 500, "failed": 0, "skipped": 0, "pending": 0}
