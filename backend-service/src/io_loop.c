@@ -104,8 +104,10 @@ enum dic_code dic_io_loop_start(const struct dic_io_work *work, struct dic_liste
 void dic_io_loop_wake(struct dic_io_loop *loop)
 {
     const uint64_t one = 1;
-    ssize_t written = write(loop->wake_fd, &one, sizeof one);
-    (void)written; /* a full counter wakes as well */
+    if (loop != NULL) {
+        ssize_t written = write(loop->wake_fd, &one, sizeof one);
+        (void)written; /* a full counter wakes as well */
+    }
 }
 
 void dic_io_loop_stop(struct dic_io_loop *loop)

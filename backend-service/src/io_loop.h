@@ -26,7 +26,7 @@ struct dic_io_work {
 DIC_MUST_USE enum dic_code dic_io_loop_start(const struct dic_io_work *work,
                                              struct dic_listener *listener,
                                              struct dic_io_loop **loop_out, struct dic_err *err);
-/* Makes it look again at what it waits for. Any thread may call. */
+/* Makes it look again at what it waits for. Any thread may call; NULL is fine. */
 void dic_io_loop_wake(struct dic_io_loop *loop);
 /* Ends the thread; NULL is fine. */
 void dic_io_loop_stop(struct dic_io_loop *loop);

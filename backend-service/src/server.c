@@ -31,9 +31,8 @@ struct io_thread {
     struct dic_io_loop *loop;
 };
 
-/* Framing as strictly as the library can: from 0.9.77.1 on no bare LF ends a line, and no empty
- * line may stand before a request. Level 3 is no stricter: 1.0.1 takes white space in chunk
- * extensions there which level 2 refuses. */
+/* As strictly as the library can: from 0.9.77.1 on no bare LF ends a line. Level 3 is no stricter:
+ * 1.0.1 takes white space in chunk extensions there which level 2 refuses. */
 #if MHD_VERSION >= 0x00097701
 #define STRICTEST_FRAMING MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2
 #else
@@ -488,9 +487,7 @@ static enum dic_code start_thread(struct dic_server *server, struct io_thread *t
 static void wake_threads(struct dic_server *server)
 {
     for (uint32_t i = 0; i < server->options.io_threads; i++) {
-        if (server->threads[i].loop != NULL) {
-            dic_io_loop_wake(server->threads[i].loop);
-        }
+        dic_io_loop_wake(server->threads[i].loop);
     }
 }
 
@@ -521,6 +518,15 @@ static enum dic_code start(struct dic_server *server, struct dic_err *err)
     return DIC_OK;
 }
 
+static void say_listening(const struct dic_server *server)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_INFO, "listening");
+    dic_log_int(&log, "port", dic_listener_port(server->listener));
+    dic_log_str(&log, "libmicrohttpd", MHD_get_version());
+    dic_log_end(&log);
+}
+
 enum dic_code dic_server_start(const struct dic_server_options *options,
                                struct dic_server **server_out, struct dic_err *err)
 {
@@ -536,10 +542,11 @@ enum dic_code dic_server_start(const struct dic_server_options *options,
     enum dic_code code = start(server, err);
     if (code != DIC_OK) {
         dic_server_destroy(server);
-        return code;
+    } else {
+        say_listening(server);
+        *server_out = server;
     }
-    *server_out = server;
-    return DIC_OK;
+    return code;
 }
 
 uint16_t dic_server_port(const struct dic_server *server)
