@@ -355,6 +355,18 @@ static void an_answer_cut_at_any_byte_is_no_answer(void **state)
     assert_ok(get(fixture));
 }
 
+static void bytes_after_an_answer_are_not_the_next_one(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct wire_step steps[] = {
+        {.bytes = OK_HI "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"}, {.bytes = OK_HI}};
+    wire_server_script(&fixture->server, 2, steps);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(get(fixture));
+        assert_view(dic_buf_view(&fixture->response.body), "hi");
+    }
+}
+
 static void a_reset_in_the_body_is_an_upstream_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -576,6 +588,7 @@ int main(void)
         TEST(a_ceiling_of_nothing_allows_an_empty_body_only),
         TEST(endless_headers_are_cut_off),
         TEST(an_answer_cut_at_any_byte_is_no_answer),
+        TEST(bytes_after_an_answer_are_not_the_next_one),
         TEST(a_reset_in_the_body_is_an_upstream_error),
         TEST(what_is_no_http_is_an_upstream_error),
         TEST(connections_are_kept),
