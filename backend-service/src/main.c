@@ -59,8 +59,8 @@ static void gather_settings(void)
                                             &app.backend_settings};
     groups[2] = (struct dic_settings_group){dic_aws_store_settings_table,
                                             dic_aws_store_settings_count, &app.store_settings};
-    groups[3] = (struct dic_settings_group){dic_aws_settings_table, dic_aws_settings_count,
-                                            &app.environment};
+    groups[3] = (struct dic_settings_group){.settings = &app.environment};
+    groups[3].table = dic_aws_settings(&groups[3].count);
 }
 
 static enum dic_code read_configuration(struct dic_err *err)

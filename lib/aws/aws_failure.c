@@ -19,9 +19,9 @@ struct meaning {
 
 /*
  * Throttling and transient codes are those of botocore's retries/standard.py, with SQS's OverLimit
- * (too many messages in flight); codes of a wrong clock those of the SDKs' clock skew rules (see
- * clock_skew.rs of aws-sdk-rust's aws-runtime); the others are in the services' API references.
- * What is not here is judged by its status.
+ * (too many messages in flight) and KmsThrottled; codes of a wrong clock those of the SDKs' clock
+ * skew rules (see clock_skew.rs of aws-sdk-rust's aws-runtime); the others are in the services' API
+ * references. What is not here is judged by its status.
  */
 static const struct meaning meanings[] = {
     {"Throttling", DIC_AWS_SLOW_DOWN, DIC_E_BUSY},
@@ -38,6 +38,7 @@ static const struct meaning meanings[] = {
     {"PriorRequestNotComplete", DIC_AWS_SLOW_DOWN, DIC_E_BUSY},
     {"TransactionInProgressException", DIC_AWS_SLOW_DOWN, DIC_E_BUSY},
     {"OverLimit", DIC_AWS_SLOW_DOWN, DIC_E_BUSY},
+    {"KmsThrottled", DIC_AWS_SLOW_DOWN, DIC_E_BUSY},
     {"RequestTimeout", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"RequestTimeoutException", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"InternalError", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},

@@ -76,6 +76,7 @@ static bool serve(const struct connection *connection, struct dic_buf *received)
     }
     struct wire_step step = keep_request(connection->server, dic_buf_view(received));
     dic_buf_clear(received);
+    wire_server_wait_requests(connection->server, step.after_requests);
     send_all(connection->socket,
              dic_str_len(step.bytes, step.len > 0 ? step.len : strlen(step.bytes)));
     if (step.end == WIRE_RESET) {

@@ -25,6 +25,7 @@ struct wire_step {
     const char *bytes;
     size_t len; /* 0: strlen(bytes) */
     enum wire_end end;
+    size_t after_requests; /* not answered before the server has got so many */
 };
 
 struct wire_server {

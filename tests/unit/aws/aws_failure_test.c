@@ -295,6 +295,9 @@ static void the_signed_request_in_a_message_is_not_shown(void **state)
                          "match.\\n\\nThe Canonical "
                          "String should have been\\n'POST\\nx-amz-security-token:SECRET'\"}"});
     assert_string_equal(failure.message, "does not match.");
+    failure = read_sample(&(struct sample){DIC_AWS_S3, NULL, NULL, 404, NULL,
+                                           "<Error><Message>a\tb&#x7f;c&#13;d</Message></Error>"});
+    assert_string_equal(failure.message, "a b c d");
 }
 
 static void a_bucket_in_another_region_is_told_by_its_name(void **state)

@@ -156,13 +156,24 @@ static void a_named_profile_has_a_prefix_in_the_config_file_only(void **state)
 {
     struct fixture *fixture = *state;
     use_files(fixture, "[team]\naws_access_key_id=T\naws_secret_access_key=t\n",
-              "[team]\nregion=wrong\n[profile team]\nregion=us-west-2\n");
+              "[team]\nregion=wrong\n[profile team]\nregion=us-west-2\n[default]\nregion=wrong\n"
+              "[profile other]\nregion=wrong\n");
     fixture->environment.profile = "team";
     assert_ok(get(fixture));
     assert_string_equal(fixture->credentials.key_id, "T");
     char region[DIC_AWS_REGION_SIZE];
     assert_ok(dic_aws_profile_region(&fixture->environment, region, NULL));
     assert_string_equal(region, "us-west-2");
+}
+
+static void a_profiles_region_is_checked(void **state)
+{
+    struct fixture *fixture = *state;
+    char region[DIC_AWS_REGION_SIZE];
+    use_files(fixture, "", "[default]\nregion = eu/west\n");
+    assert_code(dic_aws_profile_region(&fixture->environment, region, NULL), DIC_E_INVALID);
+    use_files(fixture, "", "[default]\nregion =\n");
+    assert_code(dic_aws_profile_region(&fixture->environment, region, NULL), DIC_E_INVALID);
 }
 
 static void the_usual_files_are_in_home(void **state)
@@ -292,6 +303,28 @@ static void a_relative_uri_must_begin_with_a_slash(void **state)
     fixture->environment.container_relative_uri = "@evil.example/x";
     assert_code(get(fixture), DIC_E_DENIED);
     assert_int_equal(fixture->http.record_count, 0);
+}
+
+static enum dic_code ask_uri_of_length(struct fixture *fixture, size_t len)
+{
+    char uri[4096];
+    memset(uri, '/', sizeof uri);
+    uri[len] = '\0';
+    fixture->environment.container_relative_uri = uri;
+    fake_clock_advance(&fixture->clock, 24 * 3600 * 1000);
+    script(fixture, 200, REPLY("A", "2023-11-14T22:13:21Z"));
+    enum dic_code code = get(fixture);
+    fixture->http.answer_count = fixture->http.answered;
+    return code;
+}
+
+static void one_byte_over_the_longest_uri_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t most = 2048 - strlen("http://169.254.170.2");
+    assert_ok(ask_uri_of_length(fixture, most - 1));
+    assert_ok(ask_uri_of_length(fixture, most));
+    assert_code(ask_uri_of_length(fixture, most + 1), DIC_E_TOO_LARGE);
 }
 
 static bool full_uri_is_asked(struct fixture *fixture, const char *uri)
@@ -830,6 +863,7 @@ int main(void)
         TEST(without_any_source_each_says_why),
         TEST(the_default_profile_is_read_from_both_files),
         TEST(a_named_profile_has_a_prefix_in_the_config_file_only),
+        TEST(a_profiles_region_is_checked),
         TEST(the_usual_files_are_in_home),
         TEST(a_path_may_begin_with_home),
         TEST(a_profile_that_is_asked_for_and_missing_is_an_error),
@@ -840,6 +874,7 @@ int main(void)
         TEST(a_profile_of_keys_is_read_again_when_aws_rejects_them),
         TEST(a_task_asks_its_endpoint),
         TEST(a_relative_uri_must_begin_with_a_slash),
+        TEST(one_byte_over_the_longest_uri_is_refused),
         TEST(plain_http_is_for_this_machine_and_the_containers_hosts_only),
         TEST(the_token_is_sent_and_its_file_read_each_time),
         TEST(a_token_that_would_forge_headers_is_refused_and_not_shown),

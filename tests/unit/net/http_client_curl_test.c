@@ -355,6 +355,18 @@ static void an_answer_cut_at_any_byte_is_no_answer(void **state)
     assert_ok(get(fixture));
 }
 
+static void bytes_after_an_answer_are_not_the_next_one(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct wire_step steps[] = {
+        {.bytes = OK_HI "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"}, {.bytes = OK_HI}};
+    wire_server_script(&fixture->server, 2, steps);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(get(fixture));
+        assert_view(dic_buf_view(&fixture->response.body), "hi");
+    }
+}
+
 static void a_reset_in_the_body_is_an_upstream_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -383,6 +395,49 @@ static void connections_are_kept(void **state)
         assert_ok(get(fixture));
     }
     assert_int_equal(wire_server_connections(&fixture->server), 1);
+}
+
+struct sender {
+    struct fixture *fixture;
+    atomic_bool cancel;
+    struct dic_http_response response;
+    enum dic_code code;
+};
+
+static void *send_in_thread(void *context)
+{
+    struct sender *sender = context;
+    struct dic_http_request request = get_request(sender->fixture);
+    request.timeout_ms = 250000;
+    request.cancel = &sender->cancel;
+    sender->code = sender->fixture->client.ops->send(sender->fixture->client.impl, &request,
+                                                     &sender->response, NULL);
+    return NULL;
+}
+
+static void each_host_gets_the_handle_that_is_connected_to_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct wire_step step = {.bytes = OK_HI, .after_requests = 2};
+    wire_server_script(&fixture->server, 1, &step);
+    struct sender sender = {.fixture = fixture};
+    dic_http_response_init(&sender.response);
+    pthread_t thread;
+    dic_thread_start(&thread, "sender", send_in_thread, &sender);
+    wire_server_wait_requests(&fixture->server, 1);
+    char other[64]; /* the same server by another name; the first handle waits for this request */
+    snprintf(other, sizeof other, "http://localhost:%u/", (unsigned)fixture->server.port);
+    struct dic_http_request request = get_request(fixture);
+    request.url = dic_str(other);
+    assert_ok(send_it(fixture, &request));
+    dic_thread_join(thread);
+    assert_ok(sender.code);
+    for (int i = 0; i < 4; i++) {
+        assert_ok(get(fixture));
+        assert_ok(send_it(fixture, &request));
+    }
+    assert_int_equal(wire_server_connections(&fixture->server), 2);
+    dic_http_response_clean_up(&sender.response);
 }
 
 static void nobody_listening_is_an_upstream_error_and_nothing_sent(void **state)
@@ -444,24 +499,6 @@ static void a_server_that_does_not_answer_is_a_timeout(void **state)
 }
 
 /* ---- cancelling ---- */
-
-struct sender {
-    struct fixture *fixture;
-    atomic_bool cancel;
-    struct dic_http_response response;
-    enum dic_code code;
-};
-
-static void *send_in_thread(void *context)
-{
-    struct sender *sender = context;
-    struct dic_http_request request = get_request(sender->fixture);
-    request.timeout_ms = 250000;
-    request.cancel = &sender->cancel;
-    sender->code = sender->fixture->client.ops->send(sender->fixture->client.impl, &request,
-                                                     &sender->response, NULL);
-    return NULL;
-}
 
 static void waking_ends_a_cancelled_request_at_once(void **state)
 {
@@ -551,9 +588,11 @@ int main(void)
         TEST(a_ceiling_of_nothing_allows_an_empty_body_only),
         TEST(endless_headers_are_cut_off),
         TEST(an_answer_cut_at_any_byte_is_no_answer),
+        TEST(bytes_after_an_answer_are_not_the_next_one),
         TEST(a_reset_in_the_body_is_an_upstream_error),
         TEST(what_is_no_http_is_an_upstream_error),
         TEST(connections_are_kept),
+        TEST(each_host_gets_the_handle_that_is_connected_to_it),
         TEST(nobody_listening_is_an_upstream_error_and_nothing_sent),
         TEST(a_kept_connection_closed_meanwhile_is_replaced),
         TEST(a_request_lost_on_a_kept_connection_is_sent_once_and_reported),
