@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A clock that stands still until somebody sleeps or steps it. Not for several threads. */
+/* A clock that stands still until somebody sleeps or steps it. Any thread may read and step it; one
+ * at a time may sleep. */
 #ifndef DIC_FAKE_CLOCK_H
 #define DIC_FAKE_CLOCK_H
 
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 enum { FAKE_CLOCK_MAX_SLEEPS = 64 };
 
 struct fake_clock {
     struct dic_clock clock;
-    int64_t wall_ms;
-    int64_t mono_ms;
+    atomic_int_least64_t wall_ms;
+    atomic_int_least64_t mono_ms;
     int64_t slept_ms[FAKE_CLOCK_MAX_SLEEPS];
     size_t sleeps;
 };

@@ -104,12 +104,19 @@ void fake_http_init(struct fake_http *fake, struct fake_clock *clock)
     dic_mutex_init(&fake->lock);
 }
 
-void fake_http_clean_up(struct fake_http *fake)
+void fake_http_forget(struct fake_http *fake)
 {
+    DIC_GUARD(&fake->lock);
     for (size_t i = 0; i < fake->record_count; i++) {
         dic_buf_clean_up(&fake->records[i].headers);
         dic_buf_clean_up(&fake->records[i].body);
     }
+    fake->record_count = 0;
+}
+
+void fake_http_clean_up(struct fake_http *fake)
+{
+    fake_http_forget(fake);
     pthread_mutex_destroy(&fake->lock);
 }
 

@@ -53,6 +53,8 @@ struct fake_http {
 void fake_http_init(struct fake_http *fake, struct fake_clock *clock);
 void fake_http_clean_up(struct fake_http *fake);
 void fake_http_script(struct fake_http *fake, struct fake_http_answer answer);
+/* Forgets what it was sent, so that there is room for more. */
+void fake_http_forget(struct fake_http *fake);
 /* Value of a recorded request's header, ptr NULL when it was not sent. */
 struct dic_str fake_http_sent_header(const struct fake_http *fake, size_t record, const char *name);
 

@@ -76,6 +76,7 @@ static bool serve(const struct connection *connection, struct dic_buf *received)
     }
     struct wire_step step = keep_request(connection->server, dic_buf_view(received));
     dic_buf_clear(received);
+    wire_server_wait_requests(connection->server, step.after_requests);
     send_all(connection->socket,
              dic_str_len(step.bytes, step.len > 0 ? step.len : strlen(step.bytes)));
     if (step.end == WIRE_RESET) {
@@ -181,6 +182,18 @@ void wire_server_script(struct wire_server *server, size_t count, const struct w
     memcpy(server->steps, steps, count * sizeof steps[0]);
     server->step_count = count;
     server->next_step = 0;
+}
+
+size_t wire_server_requests(struct wire_server *server)
+{
+    DIC_GUARD(&server->lock);
+    return server->request_count;
+}
+
+size_t wire_server_connections(struct wire_server *server)
+{
+    DIC_GUARD(&server->lock);
+    return server->connections;
 }
 
 void wire_server_wait_requests(struct wire_server *server, size_t count)

@@ -25,6 +25,7 @@ struct wire_step {
     const char *bytes;
     size_t len; /* 0: strlen(bytes) */
     enum wire_end end;
+    size_t after_requests; /* not answered before the server has got so many */
 };
 
 struct wire_server {
@@ -48,6 +49,8 @@ void wire_server_start(struct wire_server *server);
 void wire_server_stop(struct wire_server *server);
 /* What was scripted before is forgotten. */
 void wire_server_script(struct wire_server *server, size_t count, const struct wire_step *steps);
+size_t wire_server_requests(struct wire_server *server);    /* received so far */
+size_t wire_server_connections(struct wire_server *server); /* accepted so far */
 /* Until so many requests have been received, or connections closed, in all. */
 void wire_server_wait_requests(struct wire_server *server, size_t count);
 void wire_server_wait_closed(struct wire_server *server, size_t count);

@@ -578,6 +578,160 @@ static void without_credentials_nothing_is_sent(void **state)
     assert_non_null(strstr(fixture->err.msg, "GetItem: no AWS credentials: AWS_ACCESS_KEY_ID"));
 }
 
+/* ---- half an hour of a bad endpoint: credentials for six minutes, a third of its answers no good
+ * ---- */
+
+struct bad_endpoint {
+    const struct fake_clock *clock;
+    uint32_t seed;
+    uint32_t issued;
+    int64_t expires_ms;        /* of those issued last */
+    int64_t expired_before_ms; /* of those before */
+    char reply[32 * 1024];
+    size_t stale; /* calls signed with expired ones */
+};
+
+static uint32_t next_random(struct bad_endpoint *endpoint)
+{
+    endpoint->seed = endpoint->seed * 1664525u + 1013904223u; /* Numerical Recipes' generator */
+    return endpoint->seed >> 16;
+}
+
+static void answer_badly(struct bad_endpoint *endpoint, struct fake_http_answer *out)
+{
+    static const char zero[] = "{\"AccessKeyId\":\"A\0\"}";
+    memset(endpoint->reply, 'x', sizeof endpoint->reply);
+    endpoint->reply[sizeof endpoint->reply - 1] = '\0';
+    const struct fake_http_answer answers[] = {
+        {.failure = DIC_E_UPSTREAM},
+        {.failure = DIC_E_TIMEOUT, .sent = true, .takes_ms = 2000},
+        {.status = 500, .body = "oops"},
+        {.status = 404, .body = "not yet"},
+        {.status = 200, .body = "<html></html>"},
+        {.status = 200, .body = ""},
+        {.status = 200, .body = endpoint->reply}, /* over the ceiling */
+        {.status = 200, .body = zero, .body_len = sizeof zero - 1},
+        {.status = 200, .body = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expir"},
+    };
+    *out = answers[next_random(endpoint) % (sizeof answers / sizeof answers[0])];
+}
+
+static void issue(struct bad_endpoint *endpoint, struct fake_http_answer *out)
+{
+    char time[DIC_TIME_TEXT_SIZE];
+    endpoint->expired_before_ms = endpoint->expires_ms;
+    endpoint->expires_ms = endpoint->clock->wall_ms + 6 * 60 * 1000;
+    endpoint->issued++;
+    dic_time_format(endpoint->expires_ms, time);
+    snprintf(endpoint->reply, sizeof endpoint->reply,
+             "{\"AccessKeyId\":\"AKID%u\",\"SecretAccessKey\":\"s\",\"Token\":\"t\",\"Expiration\":"
+             "\"%s\"}",
+             endpoint->issued, time);
+    *out = (struct fake_http_answer){.status = 200, .body = endpoint->reply};
+}
+
+static void respond_as_bad_endpoint(void *context, const struct fake_http_record *request,
+                                    struct fake_http_answer *out)
+{
+    struct bad_endpoint *endpoint = context;
+    if (strstr(request->url, "/creds") == NULL) {
+        char newest[32];
+        snprintf(newest, sizeof newest, "Credential=AKID%u/", endpoint->issued);
+        bool is_newest = strstr(request->headers.ptr, newest) != NULL;
+        int64_t expires_ms = is_newest ? endpoint->expires_ms : endpoint->expired_before_ms;
+        endpoint->stale += endpoint->clock->wall_ms >= expires_ms;
+        *out = (struct fake_http_answer){.status = 200, .body = "{}"};
+    } else if (endpoint->issued > 0 && next_random(endpoint) % 10 < 3) {
+        answer_badly(endpoint, out);
+    } else {
+        issue(endpoint, out);
+    }
+}
+
+static void half_an_hour_of_a_bad_credentials_endpoint_fails_no_call(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint32_t seed = 1; seed <= 20; seed++) {
+        struct bad_endpoint endpoint = {.clock = &fixture->clock, .seed = seed};
+        use_container(fixture);
+        dic_aws_destroy(fixture->aws);
+        make_aws(fixture);
+        fixture->http.respond = respond_as_bad_endpoint;
+        fixture->http.respond_context = &endpoint;
+        for (int second = 0; second < 1800; second++) {
+            if (call(fixture, &get_item) != DIC_OK) {
+                print_error("seed %u, second %d: %s\n", seed, second, fixture->err.msg);
+                fail();
+            }
+            fake_clock_advance(&fixture->clock, 1000);
+            fake_http_forget(&fixture->http);
+        }
+        assert_int_equal(endpoint.stale, 0);
+        assert_in_range(endpoint.issued, 25, 40); /* about one a minute */
+    }
+}
+
+/* ---- threads ---- */
+
+static void respond_with_errors(void *context, const struct fake_http_record *request,
+                                struct fake_http_answer *out)
+{
+    (void)request;
+    uint32_t *count = context;
+    *out = (struct fake_http_answer){.status = ++*count % 5 == 0 ? 500 : 200, .body = "{}"};
+}
+
+static void sleep_not(void *context, int64_t ms)
+{
+    (void)context;
+    (void)ms;
+}
+
+static void *call_many_times(void *context)
+{
+    struct dic_aws *aws = context;
+    struct dic_aws_answer answer;
+    dic_aws_answer_init(&answer);
+    size_t failed = 0;
+    for (int i = 0; i < 40; i++) {
+        failed += dic_aws_call(aws, i % 2 == 0 ? &get_item : &get_object, &answer, NULL) != DIC_OK;
+        dic_aws_wake(aws);
+    }
+    dic_aws_answer_clean_up(&answer);
+    return failed == 0 ? context : NULL;
+}
+
+static void threads_call_side_by_side(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t count = 0;
+    fixture->http.respond = respond_with_errors;
+    fixture->http.respond_context = &count;
+    struct dic_aws_options options = {.environment = &fixture->environment,
+                                      .http = fixture->http.client,
+                                      .clock = &fixture->clock.clock,
+                                      .sleep_ms = sleep_not};
+    dic_aws_destroy(fixture->aws);
+    assert_ok(dic_aws_new(&options, &fixture->aws, NULL));
+    pthread_t threads[8];
+    for (size_t i = 0; i < 8; i++) {
+        dic_thread_start(&threads[i], "caller", call_many_times, fixture->aws);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        void *fine = NULL;
+        pthread_join(threads[i], &fine);
+        assert_non_null(fine);
+    }
+    struct dic_aws_counts s3;
+    struct dic_aws_counts dynamodb;
+    dic_aws_counts(fixture->aws, DIC_AWS_S3, &s3);
+    dic_aws_counts(fixture->aws, DIC_AWS_DYNAMODB, &dynamodb);
+    assert_int_equal(s3.calls, 160);
+    assert_int_equal(dynamodb.calls, 160);
+    assert_int_equal(s3.tries + dynamodb.tries, fixture->http.record_count);
+    assert_int_equal(s3.tries + dynamodb.tries, 320 + fixture->http.record_count / 5);
+}
+
 /* ---- cancelling ---- */
 
 static void a_cancelled_call_ends_as_a_conflict(void **state)
@@ -770,6 +924,8 @@ int main(void)
         TEST(credentials_that_stay_the_same_are_not_tried_again),
         TEST(a_container_endpoint_that_fails_for_a_moment_is_waited_for),
         TEST(without_credentials_nothing_is_sent),
+        TEST(half_an_hour_of_a_bad_credentials_endpoint_fails_no_call),
+        TEST(threads_call_side_by_side),
         TEST(a_cancelled_call_ends_as_a_conflict),
         TEST(a_call_cancelled_between_its_tries_ends),
         TEST(waking_ends_a_pause_at_once),

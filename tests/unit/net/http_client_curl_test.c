@@ -74,9 +74,9 @@ static void answer(struct fixture *fixture, const char *bytes, enum wire_end end
     wire_server_script(&fixture->server, 1, &(struct wire_step){.bytes = bytes, .end = end});
 }
 
-static const char *sent(const struct fixture *fixture, size_t index)
+static const char *sent(struct fixture *fixture, size_t index)
 {
-    assert_true(index < fixture->server.request_count);
+    assert_true(index < wire_server_requests(&fixture->server));
     return fixture->server.requests[index].ptr;
 }
 
@@ -182,7 +182,7 @@ static void a_head_ends_with_its_headers(void **state)
         assert_view(dic_http_response_header(&fixture->response, "content-length"), "5000000000");
         assert_int_equal(fixture->response.body.len, 0);
     }
-    assert_int_equal(fixture->server.connections, 1);
+    assert_int_equal(wire_server_connections(&fixture->server), 1);
 }
 
 static void what_cannot_be_sent_is_refused(void **state)
@@ -219,7 +219,7 @@ static void what_cannot_be_sent_is_refused(void **state)
         request.header_count = 1;
         assert_code(send_it(fixture, &request), DIC_E_INVALID);
     }
-    assert_int_equal(fixture->server.connections, 0);
+    assert_int_equal(wire_server_connections(&fixture->server), 0);
 }
 
 static void one_header_over_the_limit_is_refused(void **state)
@@ -276,7 +276,7 @@ static void a_redirect_is_an_answer_and_not_followed(void **state)
     answer(fixture, bytes, WIRE_KEEP);
     assert_ok(get(fixture));
     assert_int_equal(fixture->response.status, 307);
-    assert_int_equal(fixture->server.request_count, 1);
+    assert_int_equal(wire_server_requests(&fixture->server), 1);
 }
 
 static void a_compressed_body_is_left_as_it_is(void **state)
@@ -329,6 +329,7 @@ static void endless_headers_are_cut_off(void **state)
     answer(fixture, bytes.ptr, WIRE_KEEP);
     assert_code(get(fixture), DIC_E_UPSTREAM);
     assert_non_null(strstr(fixture->err.msg, "65536 bytes of headers"));
+    wire_server_wait_closed(&fixture->server, 1); /* then nobody reads the bytes any more */
     dic_buf_clean_up(&bytes);
 }
 
@@ -381,7 +382,50 @@ static void connections_are_kept(void **state)
     for (int i = 0; i < 5; i++) {
         assert_ok(get(fixture));
     }
-    assert_int_equal(fixture->server.connections, 1);
+    assert_int_equal(wire_server_connections(&fixture->server), 1);
+}
+
+struct sender {
+    struct fixture *fixture;
+    atomic_bool cancel;
+    struct dic_http_response response;
+    enum dic_code code;
+};
+
+static void *send_in_thread(void *context)
+{
+    struct sender *sender = context;
+    struct dic_http_request request = get_request(sender->fixture);
+    request.timeout_ms = 250000;
+    request.cancel = &sender->cancel;
+    sender->code = sender->fixture->client.ops->send(sender->fixture->client.impl, &request,
+                                                     &sender->response, NULL);
+    return NULL;
+}
+
+static void each_host_gets_the_handle_that_is_connected_to_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct wire_step step = {.bytes = OK_HI, .after_requests = 2};
+    wire_server_script(&fixture->server, 1, &step);
+    struct sender sender = {.fixture = fixture};
+    dic_http_response_init(&sender.response);
+    pthread_t thread;
+    dic_thread_start(&thread, "sender", send_in_thread, &sender);
+    wire_server_wait_requests(&fixture->server, 1);
+    char other[64]; /* the same server by another name; the first handle waits for this request */
+    snprintf(other, sizeof other, "http://localhost:%u/", (unsigned)fixture->server.port);
+    struct dic_http_request request = get_request(fixture);
+    request.url = dic_str(other);
+    assert_ok(send_it(fixture, &request));
+    dic_thread_join(thread);
+    assert_ok(sender.code);
+    for (int i = 0; i < 4; i++) {
+        assert_ok(get(fixture));
+        assert_ok(send_it(fixture, &request));
+    }
+    assert_int_equal(wire_server_connections(&fixture->server), 2);
+    dic_http_response_clean_up(&sender.response);
 }
 
 static void nobody_listening_is_an_upstream_error_and_nothing_sent(void **state)
@@ -409,7 +453,7 @@ static void a_kept_connection_closed_meanwhile_is_replaced(void **state)
     assert_ok(get(fixture));
     wire_server_wait_closed(&fixture->server, 1);
     assert_ok(get(fixture));
-    assert_int_equal(fixture->server.connections, 2);
+    assert_int_equal(wire_server_connections(&fixture->server), 2);
 }
 
 /* libcurl would send it a second time by itself. */
@@ -423,7 +467,7 @@ static void a_request_lost_on_a_kept_connection_is_sent_once_and_reported(void *
     assert_code(get(fixture), DIC_E_UPSTREAM);
     assert_true(fixture->response.sent);
     assert_non_null(strstr(fixture->err.msg, "without an answer"));
-    assert_int_equal(fixture->server.request_count, 2);
+    assert_int_equal(wire_server_requests(&fixture->server), 2);
     assert_ok(get(fixture));
 }
 
@@ -443,24 +487,6 @@ static void a_server_that_does_not_answer_is_a_timeout(void **state)
 }
 
 /* ---- cancelling ---- */
-
-struct sender {
-    struct fixture *fixture;
-    atomic_bool cancel;
-    struct dic_http_response response;
-    enum dic_code code;
-};
-
-static void *send_in_thread(void *context)
-{
-    struct sender *sender = context;
-    struct dic_http_request request = get_request(sender->fixture);
-    request.timeout_ms = 250000;
-    request.cancel = &sender->cancel;
-    sender->code = sender->fixture->client.ops->send(sender->fixture->client.impl, &request,
-                                                     &sender->response, NULL);
-    return NULL;
-}
 
 static void waking_ends_a_cancelled_request_at_once(void **state)
 {
@@ -491,7 +517,7 @@ static void a_request_cancelled_before_is_not_sent(void **state)
     request.cancel = &cancel;
     assert_code(send_it(fixture, &request), DIC_E_CONFLICT);
     assert_false(fixture->response.sent);
-    assert_int_equal(fixture->server.request_count, 0);
+    assert_int_equal(wire_server_requests(&fixture->server), 0);
 }
 
 /* ---- threads ---- */
@@ -525,7 +551,7 @@ static void threads_send_side_by_side(void **state)
         pthread_join(threads[i], &fine);
         assert_non_null(fine);
     }
-    assert_int_equal(fixture->server.request_count, 400);
+    assert_int_equal(wire_server_requests(&fixture->server), 400);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -553,6 +579,7 @@ int main(void)
         TEST(a_reset_in_the_body_is_an_upstream_error),
         TEST(what_is_no_http_is_an_upstream_error),
         TEST(connections_are_kept),
+        TEST(each_host_gets_the_handle_that_is_connected_to_it),
         TEST(nobody_listening_is_an_upstream_error_and_nothing_sent),
         TEST(a_kept_connection_closed_meanwhile_is_replaced),
         TEST(a_request_lost_on_a_kept_connection_is_sent_once_and_reported),
