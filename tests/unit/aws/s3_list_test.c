@@ -156,7 +156,7 @@ static void an_order_that_is_none_is_refused(void **state)
     static const char *const bad[] = {
         HEAD OBJECT("pb") OBJECT("pa") TAIL,
         HEAD OBJECT("pa") OBJECT("pa") TAIL,
-        HEAD OBJECT("o") TAIL, /* not below the prefix */
+        HEAD OBJECT("q") TAIL, /* not below the prefix */
         HEAD OBJECT("p") TAIL, /* not after the start */
         HEAD OBJECT("") TAIL,
         HEAD "<Contents><Key>pa</Key></Contents>" TAIL,
