@@ -16,11 +16,17 @@ static int number_at(struct dic_str text, size_t from, size_t len)
     return dic_parse_u64(digits, 0, 9999, &value, NULL) == DIC_OK ? (int)value : -1;
 }
 
+static bool is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+/* "Z", perhaps after ".123". */
 static bool is_zone(struct dic_str text)
 {
-    if (text.len > 1 && text.ptr[0] == '.') {
-        text = dic_str_skip(text, 1);
-        while (text.len > 1 && text.ptr[0] >= '0' && text.ptr[0] <= '9') {
+    if (text.len > 2 && text.ptr[0] == '.' && is_digit(text.ptr[1])) {
+        text = dic_str_skip(text, 2);
+        while (text.len > 1 && is_digit(text.ptr[0])) {
             text = dic_str_skip(text, 1);
         }
     }

@@ -134,6 +134,7 @@ struct exchange {
     char url[MAX_AUTHORITY + 1];
     char error[CURL_ERROR_SIZE];
     bool sent_before;
+    bool headers_complete; /* libcurl takes an answer that ends within its headers as a good one */
     bool headers_too_large;
     bool body_too_large;
 };
@@ -176,7 +177,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
         line.len--;
     }
     size_t colon = dic_str_find(line, ':');
-    if (dic_str_starts_with(line, DIC_STR_LIT("HTTP/"))) {
+    if (line.len == 0) {
+        exchange->headers_complete = true;
+    } else if (dic_str_starts_with(line, DIC_STR_LIT("HTTP/"))) {
+        exchange->headers_complete = false;
         dic_buf_clear(headers);
     } else if (colon > 0 && colon < line.len && dic_str_find(line, '\0') == line.len) {
         for (size_t i = 0; i < colon; i++) {
@@ -438,9 +442,8 @@ static enum dic_code explain(const struct exchange *exchange, CURLcode code, str
                         (long long)request->timeout_ms);
     }
     const char *why = exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
-    enum dic_code reaction = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL
-                                 ? DIC_E_INVALID
-                                 : DIC_E_UPSTREAM;
+    enum dic_code reaction =
+        code == CURLE_URL_MALFORMAT && !exchange->response->sent ? DIC_E_INVALID : DIC_E_UPSTREAM;
     return dic_fail(err, reaction, "%s: %.200s", where, why);
 }
 
@@ -463,8 +466,8 @@ static enum dic_code exchange_with(struct client *client, struct exchange *excha
     if (!ended) {
         return dic_fail(err, DIC_E_CONFLICT, "the request to %s was cancelled", slot->authority);
     }
-    if (code != CURLE_OK) {
-        return explain(exchange, code, err);
+    if (code != CURLE_OK || !exchange->headers_complete) {
+        return explain(exchange, code != CURLE_OK ? code : CURLE_PARTIAL_FILE, err);
     }
     exchange->response->status = (int)status;
     return DIC_OK;

@@ -183,11 +183,17 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     dic_buf_init(&chunk_memory, CHUNK_RECORD_BYTES);
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
-    DIC_TRY(jobs->ops->get(jobs->impl, job_id, &job, &job_memory, err));
+    DIC_TRY(jobs->ops->peek(jobs->impl, job_id, &job, &job_memory, err));
+    if (dic_job_sealed_state(job.state) != job.state) { /* whoever stopped it may have died */
+        DIC_TRY(jobs->ops->seal(jobs->impl, job_id, err));
+    }
     DIC_TRY(jobs->ops->get_chunk(jobs->impl, job_id, delivery->message.chunk, &chunk, &chunk_memory,
                                  err));
     if (chunk.booked) {
         return dic_fail(err, DIC_E_CONFLICT, "the chunk is already booked");
+    }
+    if (!dic_job_is_open(job.state)) {
+        return dic_fail(err, DIC_E_CONFLICT, "the job is %s", dic_job_state_word(job.state));
     }
     if (expire_if_late(worker, &job)) {
         return dic_fail(err, DIC_E_CONFLICT, "the job's deadline has passed");
@@ -577,7 +583,7 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
             (i > 0 && strcmp(watched[i].job_id, watched[i - 1].job_id) == 0)) {
             continue;
         }
-        enum dic_code code = jobs->ops->get(jobs->impl, watched[i].job_id, &job, &memory, &err);
+        enum dic_code code = jobs->ops->peek(jobs->impl, watched[i].job_id, &job, &memory, &err);
         bool stopped = code == DIC_E_NOT_FOUND || (code == DIC_OK && !dic_job_is_open(job.state));
         for (size_t k = i; stopped && k < count; k++) {
             if (strcmp(watched[k].job_id, watched[i].job_id) == 0) {
