@@ -8,7 +8,6 @@
 /* ---- numbers ---- */
 
 enum {
-    INT64_DIGITS = 19,
     NUMBER_MAX_BYTES = 256, /* DynamoDB's have 38 digits and exponents to ±130 */
 };
 
@@ -46,7 +45,7 @@ static bool scale(const char *digits, size_t count, int exponent, bool negative,
         *out = 0;
         return true;
     }
-    if (exponent < 0 || (int)count + exponent > INT64_DIGITS) {
+    if (exponent < 0) {
         return false;
     }
     int64_t value = 0;

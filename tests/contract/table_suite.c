@@ -283,7 +283,8 @@ static void what_no_table_can_do_is_refused(void **state)
     assert_code(put_code(WRITE("", CHANGES(t))), DIC_E_INTERNAL);
     assert_code(put_code(WRITE("\xFF", CHANGES(t))), DIC_E_INTERNAL);
     assert_code(put_code(WRITE("a", CHANGES(set_text("t", "\xC3")))), DIC_E_INTERNAL);
-    assert_code(update_code(WRITE("a", CHANGES(set_entry("m", "\x80", "v")))), DIC_E_INTERNAL);
+    assert_code(put_code(WRITE("a", CHANGES(set_map("m"), set_entry("m", "\x80", "v")))),
+                DIC_E_INTERNAL);
     assert_code(put_code(WRITE(long_key, CHANGES(t))), DIC_E_INTERNAL);
     assert_code(table.ops->get(table.impl, dic_str(""), &item, &err), DIC_E_INTERNAL);
     long_key[DIC_TABLE_KEY_MAX_BYTES] = '\0';

@@ -187,6 +187,17 @@ static void a_wake_ends_the_wait_without_an_error(void **state)
     }
 }
 
+static void a_message_ends_the_wait_at_once(void **state)
+{
+    (void)state;
+    struct dic_delivery deliveries[2];
+    size_t count = 9;
+    scripted.respond = answer_with_two;
+    assert_ok(receive(2, 60000, deliveries, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(scripted.requests, 1);
+}
+
 static int cancel_unasked(void *context, struct dic_str body, struct dic_buf *answer)
 {
     (void)context;
@@ -266,6 +277,7 @@ int main(void)
         TEST(more_messages_than_were_asked_for_are_an_error),
         TEST(a_wait_is_long_polls_of_up_to_20_seconds),
         TEST(a_wake_ends_the_wait_without_an_error),
+        TEST(a_message_ends_the_wait_at_once),
         TEST(a_poll_that_breaks_off_by_itself_is_an_error),
         TEST(messages_carry_their_job_as_group_when_the_queue_is_fair),
         TEST(a_url_that_cannot_be_one_is_refused),

@@ -125,6 +125,28 @@ static void an_item_that_was_not_asked_for_or_comes_twice_is_upstream(void **sta
     }
 }
 
+static void a_key_that_is_asked_for_twice_is_sent_once_and_fills_both(void **state)
+{
+    (void)state;
+    const struct dic_str pks[] = {dic_str("a"), dic_str("b"), dic_str("a")};
+    struct dic_item items[3];
+    for (size_t i = 0; i < COUNT(items); i++) {
+        dic_item_init(&items[i]);
+        items[i].exists = true; /* of an earlier use */
+    }
+    PLAY({200, "{'Responses':{'jobs':[{'pk':{'S':'a'},'n':{'N':'5'}}]},'UnprocessedKeys':{}}", 0});
+    assert_ok(table.ops->get_many(table.impl, pks, 3, items, &err));
+    assert_int_equal(dic_item_number(&items[0], "n", 0), 5);
+    assert_false(items[1].exists);
+    assert_int_equal(dic_item_number(&items[2], "n", 0), 5);
+    dic_scripted_aws_assert_asked(
+        &scripted, "BatchGetItem {'RequestItems':{'jobs':{'ConsistentRead':true,'Keys':["
+                   "{'pk':{'S':'a'}},{'pk':{'S':'b'}}]}}}\n");
+    for (size_t i = 0; i < COUNT(items); i++) {
+        dic_item_clean_up(&items[i]);
+    }
+}
+
 static void an_empty_key_among_many_is_refused_before_any_call(void **state)
 {
     (void)state;
@@ -268,6 +290,7 @@ int main(void)
         TEST(an_update_names_each_attribute_once),
         TEST(a_put_gathers_the_entries_of_its_maps),
         TEST(an_item_that_was_not_asked_for_or_comes_twice_is_upstream),
+        TEST(a_key_that_is_asked_for_twice_is_sent_once_and_fills_both),
         TEST(an_empty_key_among_many_is_refused_before_any_call),
         TEST(a_query_asks_for_no_more_than_is_left),
         TEST(a_query_with_a_filter_asks_for_whole_pages),
