@@ -154,17 +154,18 @@ def wrong_time(service, signed_at, server_time):
     return refused
 
 
-def other_region(request, region, status):
-    """The bucket is elsewhere: 301 for good, 307 while its name spreads, 400 as to the signature."""
+def other_region(request, region, status, url):
+    """The bucket is elsewhere: 301 for good, 307 while its name spreads, 400 as to the signature.
+    The place is url, not the real bucket.s3.region.amazonaws.com: tests stay on this machine."""
     bucket = request.path.split("/")[1]
-    endpoint = f"{bucket}.s3.{region}.amazonaws.com"
+    endpoint = url.partition("//")[2]
     known = [("x-amz-bucket-region", region)]
     if status == 400:
         return xml_error("AuthorizationHeaderMalformed", 400, "The authorization header is malformed; "
                          f"the region is wrong; expecting '{region}'", headers=known, Region=region)
     permanent = status == 301
     if not permanent:
-        known.append(("Location", f"https://{endpoint}{request.target}"))
+        known.append(("Location", url + request.target))
     return xml_error(
         "PermanentRedirect" if permanent else "TemporaryRedirect", status,
         "The bucket you are attempting to access must be addressed using the specified endpoint. "

@@ -15,18 +15,19 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 from typing import NamedTuple
 
 import boto3
 from botocore.config import Config
 
 import emulator_packages as packages
-from signing import REGION
 from server_process import LOOPBACK, ServerProcess
+from signing import REGION
 
-HEAP = "-Xmx512m"
+MAKING = threading.Lock()  # sessions, unlike clients, are for one thread at a time
 # A small heap, one collector thread and no second compiler: quick to start, and two cores suffice.
-JAVA_OPTIONS = [HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
+JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
 
 
 class Credentials(NamedTuple):
@@ -52,9 +53,14 @@ class Emulator(ServerProcess):
 
 
 def client(service, url, credentials, **config):
-    """A boto3 client that tries once, so that a test sees the fault and not its repair. Making one
-    costs a third of a second, so equal ones are shared; they may be used by several threads."""
+    """A boto3 client that tries once, so that a test sees the fault and not its repair. It may be
+    used by several threads; equal ones are shared, as making one costs more than its requests."""
     return _client(service, url, credentials, json.dumps(config))
+
+
+@functools.lru_cache(maxsize=None)
+def _session():
+    return boto3.session.Session()  # with the services' models, once they have been read
 
 
 @functools.lru_cache(maxsize=None)
@@ -63,21 +69,22 @@ def _client(service, url, credentials, config):
               "signature_version": "v4" if service != "s3" else "s3v4", **json.loads(config)}
     if service == "s3":
         config.setdefault("s3", {"addressing_style": "path"})
-    return boto3.session.Session().client(
-        service, endpoint_url=url, region_name=REGION, aws_access_key_id=credentials.access_key,
-        aws_secret_access_key=credentials.secret_key, aws_session_token=credentials.session_token,
-        config=Config(**config))
+    with MAKING:
+        return _session().client(
+            service, endpoint_url=url, region_name=REGION,
+            aws_access_key_id=credentials.access_key, aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.session_token, config=Config(**config))
 
 
 class Ministack(Emulator):
-    """All three services. Requests of an IAM user are verified as AWS would: signature, time, token;
-    those of the root key are not, which is for tests where the proxy falsifies the time."""
+    """All three services. Requests of an IAM user are verified as AWS would: signature, time and
+    token. Those of the root key are not, so it is used for nothing but to make that user."""
 
     name = "ministack"
     services = ("s3", "sqs", "dynamodb", "iam", "sts")
     verifies_signatures = True
     health_path = "/_ministack/health"
-    unchecked = Credentials("root", "rootsecret")
+    root = Credentials("root", "rootsecret")
 
     def command(self):
         return [packages.python_environment(), "-m", "ministack"]
@@ -87,12 +94,12 @@ class Ministack(Emulator):
                 "SERVICES": ",".join(self.services), "LOG_LEVEL": "WARNING",
                 # an MQTT listener on all addresses, otherwise
                 "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
-                "MINISTACK_REGION": REGION, "AWS_ACCESS_KEY_ID": self.unchecked.access_key,
-                "AWS_SECRET_ACCESS_KEY": self.unchecked.secret_key}
+                "MINISTACK_REGION": REGION, "AWS_ACCESS_KEY_ID": self.root.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.root.secret_key}
 
     def wait(self):
         super().wait()
-        iam = self.client("iam", self.unchecked)
+        iam = self.client("iam", self.root)
         iam.create_user(UserName="tester")
         everything = {"Version": "2012-10-17",
                       "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

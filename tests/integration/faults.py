@@ -219,7 +219,8 @@ def html_page(status=503):
 
 @fault
 def redirect(region="eu-central-1", status=301):
-    return _answer(lambda exchange: aws_errors.other_region(exchange.request, region, status))
+    return _answer(lambda exchange: aws_errors.other_region(
+        exchange.request, region, status, exchange.proxy.url))
 
 
 @fault

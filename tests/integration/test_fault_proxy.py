@@ -515,6 +515,8 @@ def test_a_bucket_elsewhere_redirects(s3):
             opener.open(request, timeout=20)
         assert caught.value.code == status
         assert caught.value.headers["x-amz-bucket-region"] == "eu-west-3"
+        assert caught.value.headers["Location"] == (
+            s3.proxy.url + "/bucket/key" if status == 307 else None)
         assert f"<Code>{code}</Code>".encode() in caught.value.read()
 
 
