@@ -21,6 +21,7 @@ enum {
      * how long an exchange may last to be a measure of it. */
     SKEW_THRESHOLD_MS = 4 * 60 * 1000,
     SKEW_LONGEST_EXCHANGE_MS = 15 * 60 * 1000,
+    DATE_STEP_MS = 1000, /* an HTTP date has no fractions */
 };
 
 static const struct {
@@ -114,7 +115,9 @@ static enum dic_code wait_for_rate(struct attempt *attempt, struct dic_err *err)
     }
 }
 
-/* Every answer's Date is a measure of AWS's clock; that of a cache (Age) is none. */
+/* Every answer's Date is a measure of AWS's clock; that of a cache (Age) is none. It is right to
+ * half of the exchange (20 s in a long poll) and its own second: within that, nothing is learned.
+ */
 static void learn_skew(struct attempt *attempt, int64_t sent_ms)
 {
     struct dic_aws *aws = attempt->aws;
@@ -126,8 +129,11 @@ static void learn_skew(struct attempt *attempt, int64_t sent_ms)
         !dic_http_date_parse(dic_http_response_header(http, "date"), &date_ms)) {
         return;
     }
+    int64_t measured_ms = date_ms - (sent_ms + took_ms / 2);
     DIC_GUARD(&aws->lock);
-    aws->skew_ms = date_ms - (sent_ms + took_ms / 2);
+    if (llabs(measured_ms - aws->skew_ms) > took_ms / 2 + DATE_STEP_MS) {
+        aws->skew_ms = measured_ms;
+    }
 }
 
 static void set_transport_failure(struct attempt *attempt, enum dic_code code,
@@ -225,7 +231,7 @@ static bool clock_was_wrong(struct attempt *attempt)
     bool corrected = attempt->clock_corrected;
     attempt->clock_corrected = true;
     int64_t change_ms = llabs(dic_aws_skew_ms(attempt->aws) - attempt->skew_ms);
-    return !corrected && change_ms > (attempt->failure.clock_is_why ? 1000 : SKEW_THRESHOLD_MS);
+    return !corrected && change_ms > (attempt->failure.clock_is_why ? 0 : SKEW_THRESHOLD_MS);
 }
 
 /* Whether the source has others than those that AWS refused; asked for once a call. */

@@ -454,6 +454,18 @@ static void a_good_answer_tells_the_time_as_well(void **state)
     assert_view(fake_http_sent_header(&fixture->http, 1, "x-amz-date"), "20231114T221321Z");
 }
 
+static void a_long_poll_does_not_move_the_clock(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->clock.wall_ms -= 20000; /* the Date is that of the end */
+    fake_http_script(&fixture->http, (struct fake_http_answer){
+                                         .status = 200, .headers = START_DATE, .takes_ms = 20000});
+    assert_ok(call(fixture, &get_object));
+    script(fixture, 200, NULL, "");
+    assert_ok(call(fixture, &get_object));
+    assert_view(fake_http_sent_header(&fixture->http, 1, "x-amz-date"), "20231114T221320Z");
+}
+
 static void a_cached_answer_and_a_slow_one_tell_no_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -918,6 +930,7 @@ int main(void)
         TEST(a_turn_after_the_deadline_is_busy_at_once),
         TEST(a_wrong_clock_is_corrected_and_the_call_made_again),
         TEST(a_good_answer_tells_the_time_as_well),
+        TEST(a_long_poll_does_not_move_the_clock),
         TEST(a_cached_answer_and_a_slow_one_tell_no_time),
         TEST(a_refused_signature_is_the_clocks_fault_from_four_minutes_on),
         TEST(expired_credentials_are_asked_for_again_once),
