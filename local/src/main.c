@@ -164,7 +164,7 @@ static enum dic_code start_decoders(struct application *app, struct dic_err *err
         .decoders = app->decoder_count,
         .tensors_per_decoder = TENSORS_PER_DECODER,
         .max_image_bytes = DIC_MAX_IMAGE_BYTES,
-        .memory_limit_bytes = DIC_MAX_DECODE_MEMORY,
+        .memory_limit_bytes = DIC_MAX_DECODE_MEMORY + DIC_DECODER_OVERHEAD,
         .timeout_ms = DIC_DECODE_TIMEOUT_MS,
         .spec = app->model->tensor,
         .decode = dic_image_decode,
