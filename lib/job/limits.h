@@ -43,6 +43,7 @@ enum {
     DIC_MAX_IMAGE_PIXELS = 64000000,
     DIC_MAX_JPEG_SCANS = 100,
     DIC_MAX_DECODE_MEMORY = 256 * 1024 * 1024,
+    DIC_DECODER_OVERHEAD = 32 * 1024 * 1024, /* beside the picture: rows, tables, the allocator */
     DIC_DECODE_TIMEOUT_MS = 5000,
 };
 

@@ -45,7 +45,7 @@ enum dic_code dic_engine_fork(struct dic_engine *engine, struct dic_err *err)
         .decoders = engine->decoder_count,
         .tensors_per_decoder = TENSORS_PER_DECODER,
         .max_image_bytes = DIC_MAX_IMAGE_BYTES,
-        .memory_limit_bytes = DIC_MAX_DECODE_MEMORY,
+        .memory_limit_bytes = DIC_MAX_DECODE_MEMORY + DIC_DECODER_OVERHEAD,
         .timeout_ms = DIC_DECODE_TIMEOUT_MS,
         .spec = engine->model->tensor,
         .decode = dic_image_decode,
