@@ -5,8 +5,8 @@
     emulators.py --serve [--s3 NAME] [--sqs NAME] [--dynamodb NAME]
 
 starts them for a person, makes the buckets, queues and table, prints the variables the programs
-need, and ends them with Ctrl-C. What each server does and does not do is in docs/testing.md, and
-asserted in test_emulators.py."""
+need, and ends them with Ctrl-C. What each server does and does not do as AWS does is in
+README.md, and asserted in test_emulators_*.py."""
 import argparse
 import functools
 import json
@@ -27,7 +27,8 @@ from signing import REGION
 
 MAKING = threading.Lock()  # sessions, unlike clients, are for one thread at a time
 # A small heap, one collector thread and no second compiler: quick to start, and two cores suffice.
-JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
+JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                "-Djava.net.preferIPv4Stack=true"]
 
 
 class Credentials(NamedTuple):
@@ -83,6 +84,7 @@ class Ministack(Emulator):
     name = "ministack"
     services = ("s3", "sqs", "dynamodb", "iam", "sts")
     verifies_signatures = True
+    needs = (packages.python_environment,)
     health_path = "/_ministack/health"
     root = Credentials("root", "rootsecret")
 
@@ -120,6 +122,7 @@ class Moto(Emulator):
 
     name = "moto"
     services = ("dynamodb",)
+    needs = (packages.python_environment,)
     health_path = "/moto-api/"
 
     def command(self):
@@ -132,6 +135,7 @@ class Dynoxide(Emulator):
 
     name = "dynoxide"
     services = ("dynamodb",)
+    needs = (packages.dynoxide,)
 
     def command(self):
         return [packages.dynoxide(), "serve", "--host", LOOPBACK, "--port", self.port]
@@ -142,6 +146,7 @@ class ElasticMq(Emulator):
 
     name = "elasticmq"
     services = ("sqs",)
+    needs = (lambda: packages.jars("elasticmq"),)
     health_path = "/health"
 
     def command(self):
@@ -159,6 +164,7 @@ class S3Proxy(Emulator):
     name = "s3proxy"
     services = ("s3",)
     verifies_signatures = True
+    needs = (lambda: packages.jars("s3proxy"),)
 
     def __init__(self, folder, credentials):
         super().__init__(folder)
@@ -177,7 +183,8 @@ class S3Proxy(Emulator):
         properties.write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
         return [packages.java(), *JAVA_OPTIONS,
                 f"-Dlogback.configurationFile={packages.RECIPES / 'logback.xml'}",
-                "-cp", packages.jars("s3proxy"), "org.gaul.s3proxy.Main", "--properties", properties]
+                "-cp", packages.jars("s3proxy"), "org.gaul.s3proxy.Main",
+                "--properties", properties]
 
 
 CHOICES = {"s3": ("ministack", "s3proxy"), "sqs": ("ministack", "elasticmq"),
@@ -237,7 +244,7 @@ def serve(chosen):
     """Until a signal; prints what a shell needs to use the servers."""
     import aws_env  # it needs client() from here
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends through the same door as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with tempfile.TemporaryDirectory(prefix="emulators-") as folder, Emulators(folder) as emulators:
         try:
             emulators.start(*chosen.values())
