@@ -875,6 +875,10 @@ static void a_wrong_region_or_endpoint_stops_the_start_by_name(void **state)
     assert_string_equal(fixture->err.field, "AWS_DEFAULT_REGION");
     fixture->environment.default_region = "eu-west-3";
     assert_ok(new_with(fixture));
+    fixture->environment.region = "eu.west";
+    assert_code(new_with(fixture), DIC_E_INVALID);
+    fixture->environment.region = "eu-west-2";
+    assert_ok(new_with(fixture));
     fixture->environment.endpoint_url_dynamodb = "localhost:8000";
     assert_code(new_with(fixture), DIC_E_INVALID);
     assert_string_equal(fixture->err.field, "AWS_ENDPOINT_URL_DYNAMODB");
