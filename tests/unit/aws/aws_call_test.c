@@ -283,6 +283,14 @@ static void what_cannot_be_sent_is_not_tried_again(void **state)
     struct dic_aws_call what = get_object;
     what.path = dic_str("/a b");
     assert_code(call(fixture, &what), DIC_E_INVALID);
+    struct dic_buf url;
+    dic_buf_init(&url, 4096);
+    assert_code(dic_aws_presign(fixture->aws, &what, 60, &url, NULL), DIC_E_INVALID);
+    assert_int_equal(url.len, 0);
+    dic_buf_clean_up(&url);
+    what = get_object;
+    what.query = dic_str("a=b#c");
+    assert_code(call(fixture, &what), DIC_E_INVALID);
     assert_int_equal(fixture->http.record_count, 1);
 }
 
