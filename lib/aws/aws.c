@@ -139,16 +139,34 @@ int64_t dic_aws_skew_ms(struct dic_aws *aws)
     return aws->skew_ms;
 }
 
+/* S3 API Reference, "Authenticating Requests: Using Query Parameters" */
+enum { LONGEST_URL_S = 7 * 24 * 3600, SHORTEST_URL_S = 60 };
+
+enum dic_code dic_aws_presign_ceiling(struct dic_aws *aws, uint32_t *seconds_out,
+                                      struct dic_err *err)
+{
+    struct dic_aws_credentials credentials;
+    DIC_TRY(dic_aws_credentials_get(aws->credentials, &credentials, err));
+    const int64_t expires_ms = credentials.expires_ms;
+    explicit_bzero(&credentials, sizeof credentials);
+    const int64_t left_s = (expires_ms - dic_clock_wall_ms(aws->options.clock)) / 1000;
+    *seconds_out = LONGEST_URL_S;
+    if (expires_ms == 0 || left_s >= LONGEST_URL_S) {
+        return DIC_OK;
+    }
+    if (left_s < SHORTEST_URL_S) {
+        return dic_fail(err, DIC_E_BUSY, "the credentials end before a signed URL could be used");
+    }
+    *seconds_out = (uint32_t)left_s;
+    return DIC_OK;
+}
+
 enum dic_code dic_aws_presign(struct dic_aws *aws, const struct dic_aws_call *call,
                               uint32_t expires_s, struct dic_buf *url_out, struct dic_err *err)
 {
-    enum {
-        LONGEST_S = 7 * 24 * 3600
-    }; /* S3 API Reference, "Authenticating Requests: Using Query
-          Parameters" */
-    if (expires_s < 1 || expires_s > LONGEST_S) {
+    if (expires_s < 1 || expires_s > LONGEST_URL_S) {
         return dic_fail(err, DIC_E_INVALID, "a signed URL for %u s, it can be 1 to %d", expires_s,
-                        LONGEST_S);
+                        LONGEST_URL_S);
     }
     struct dic_aws_credentials credentials;
     DIC_TRY(dic_aws_credentials_get(aws->credentials, &credentials, err));

@@ -118,8 +118,7 @@ enum dic_code dic_xml_read(struct dic_str document, const struct dic_xml_visitor
     bool parsed = XML_Parse(reader.parser, bytes, (int)document.len, XML_TRUE) == XML_STATUS_OK;
     enum dic_code code = reader.code;
     if (!parsed && code == DIC_OK) {
-        code = dic_fail(err, DIC_E_MALFORMED, "XML, line %lu: %s",
-                        XML_GetCurrentLineNumber(reader.parser),
+        code = dic_fail(err, DIC_E_MALFORMED, "XML: %s",
                         XML_ErrorString(XML_GetErrorCode(reader.parser)));
     }
     XML_ParserFree(reader.parser);

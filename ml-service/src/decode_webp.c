@@ -56,10 +56,13 @@ static bool webp_fail(struct dic_image_report *report, VP8StatusCode status)
         [VP8_STATUS_USER_ABORT] = "stopped",
         [VP8_STATUS_NOT_ENOUGH_DATA] = "data ends early",
     };
-    return dic_image_fail(report,
-                          status == VP8_STATUS_UNSUPPORTED_FEATURE ? DIC_ROW_UNSUPPORTED_FORMAT
-                                                                   : DIC_ROW_CORRUPT_IMAGE,
-                          "WebP: %s", reasons[status]);
+    enum dic_row_error error = DIC_ROW_CORRUPT_IMAGE;
+    if (status == VP8_STATUS_UNSUPPORTED_FEATURE) {
+        error = DIC_ROW_UNSUPPORTED_FORMAT;
+    } else if (status == VP8_STATUS_OUT_OF_MEMORY) {
+        error = DIC_ROW_TOO_LARGE;
+    }
+    return dic_image_fail(report, error, "WebP: %s", reasons[status]);
 }
 
 static void free_demuxer(WebPDemuxer **demuxer)

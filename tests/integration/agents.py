@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small HTTP services that a task finds beside it on AWS, as real servers on 127.0.0.1:
-credentials of a container (ECS), the instance metadata service (IMDSv2) and the ECS agent's task
-protection. All record what they are asked, and misbehave when a script says so:
+credentials of a container (ECS), the instance metadata service (IMDSv2) and the ECS agent with task
+protection and metadata. All record what they are asked, and misbehave when a script says so:
 
     with ContainerCredentials(issue, tmp_path) as agent:
         agent.misbehave(error(500), times=2)
@@ -12,7 +12,8 @@ Sources. Container credentials: AWS SDKs and Tools Reference Guide, "Container c
 (full URI, authorization token file); reply of the amazon-ecs-agent (RoleArn … Expiration; code,
 message, HTTPErrorCode). IMDSv2: EC2 User Guide, "Use the Instance Metadata Service" (token of
 1–21,600 s; 400, 401, 403). Task protection: ECS Developer Guide, "Task scale-in protection
-endpoint", and the agent's handlers (400 InvalidParameterException, failure within a 200)."""
+endpoint", and the agent's handlers (400 InvalidParameterException, failure within a 200). Task
+metadata: the same guide, "Task metadata endpoint version 4" (Limits of CPU are in vCPUs)."""
 import datetime
 import http.server
 import json
@@ -324,7 +325,8 @@ class ContainerCredentials(_Issuer):
 
     def answer(self, asked):
         if asked.path != self.PATH:
-            return _agent_error(400, "InvalidIdInRequest", "CredentialsV2Request: Credentials not found")
+            return _agent_error(400, "InvalidIdInRequest",
+                                "CredentialsV2Request: Credentials not found")
         if asked.headers.get("authorization") != self.token:
             return _agent_error(401, "Unauthorized", "the authorization token is not valid")
         return document({"RoleArn": "arn:aws:iam::000000000000:role/task", **self._credentials()})
@@ -391,27 +393,35 @@ class InstanceMetadata(_Issuer):
         return text("", 404)
 
 
-class TaskProtection(Agent):
-    """The ECS agent's endpoint; states says what was asked for, in order."""
+class EcsAgent(Agent):
+    """Task protection, whose states says what was asked for, in order; and the task's metadata,
+    where cpus is the limit of its definition (None: it has none)."""
 
     PATH = "/api/0f1e2d3c/task-protection/v1/state"
+    METADATA_PATH = "/v4/0f1e2d3c"
     ARN = "arn:aws:ecs:us-east-1:000000000000:task/cluster/0123456789abcdef"
 
     def __init__(self):
         super().__init__()
         self.states = []  # (enabled, minutes or None)
         self.failure = None  # set to a reason: DEPLOYMENT_BLOCKED, TASK_NOT_VALID, …
+        self.cpus = 2
         self._until = None
 
     @property
     def variables(self):
-        return {"ECS_AGENT_URI": self.url + self.PATH.removesuffix("/task-protection/v1/state")}
+        return {"ECS_AGENT_URI": self.url + self.PATH.removesuffix("/task-protection/v1/state"),
+                "ECS_CONTAINER_METADATA_URI_V4": self.url + self.METADATA_PATH}
 
     @property
     def protected(self):
         return self._until is not None and self._until > _now()
 
     def answer(self, asked):
+        if asked.path == self.METADATA_PATH + "/task":
+            limits = {"Limits": {"CPU": self.cpus, "Memory": 4096}} if self.cpus else {}
+            return document({"Cluster": "cluster", "TaskARN": self.ARN, "Family": "worker",
+                             "Revision": "1", "LaunchType": "FARGATE", **limits, "Containers": []})
         if asked.path != self.PATH:
             return text("404 page not found\n", 404)
         if asked.method == "GET":
@@ -430,7 +440,8 @@ class TaskProtection(Agent):
 
     @staticmethod
     def _problem_with(wanted):
-        if (not isinstance(wanted, dict) or set(wanted) - {"ProtectionEnabled", "ExpiresInMinutes"} or
+        if (not isinstance(wanted, dict) or
+                set(wanted) - {"ProtectionEnabled", "ExpiresInMinutes"} or
                 not isinstance(wanted.get("ProtectionEnabled", True), bool) or
                 not isinstance(wanted.get("ExpiresInMinutes", 1), int)):
             return "UpdateTaskProtection: failed to decode request"
@@ -452,9 +463,9 @@ class TaskProtection(Agent):
     def wait_for_states(self, *states, seconds=WAIT_SECONDS):
         """Until the last states asked for (on or off) are these."""
         with self._changed:
-            reached = self._changed.wait_for(
-                lambda: [enabled for enabled, _ in self.states[-len(states):]] == list(states), seconds)
-            assert reached, self.states
+            assert self._changed.wait_for(
+                lambda: tuple(enabled for enabled, _ in self.states[-len(states):]) == states,
+                seconds), self.states
 
     def _state(self):
         protection = {"ProtectionEnabled": self.protected, "TaskArn": self.ARN}

@@ -7,8 +7,8 @@ name space, x-amzn-RequestId, x-amz-crc32); botocore's dynamodb/2012-08-10 model
 what the front end refuses before DynamoDB itself sees it. SQS: API Reference, "Common Errors" and
 "AWS JSON protocol" (x-amzn-query-error: code;fault), botocore's sqs/2012-11-05 model for names; 403
 for RequestThrottled (botocore's _retry.json) and OverLimit, ExpiredToken and signatures. S3: API
-Reference, "Error responses" (XML with Code, Message, RequestId, HostId; SlowDown is 503, ExpiredToken
-400, RequestTimeTooSkewed 403 with the times and the limit of 900,000 ms)."""
+Reference, "Error responses" (XML with Code, Message, RequestId, HostId; SlowDown is 503,
+ExpiredToken 400, RequestTimeTooSkewed 403 with the times and the limit of 900,000 ms)."""
 import datetime
 import json
 import secrets
@@ -23,8 +23,8 @@ SQS = "com.amazonaws.sqs#"
 CORAL_SERVICE = "com.amazon.coral.service#"
 CORAL_AVAILABILITY = "com.amazon.coral.availability#"
 JSON_TYPE = "application/x-amz-json-1.0"
-REASONS = {301: "Moved Permanently", 307: "Temporary Redirect", 400: "Bad Request", 403: "Forbidden",
-           404: "Not Found", 409: "Conflict", 412: "Precondition Failed",
+REASONS = {301: "Moved Permanently", 307: "Temporary Redirect", 400: "Bad Request",
+           403: "Forbidden", 404: "Not Found", 409: "Conflict", 412: "Precondition Failed",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
            504: "Gateway Timeout"}
 # What the code of an error is for clients of the query protocol, which JSON clients read too.
@@ -58,8 +58,9 @@ def xml_error(code, status, message, reason=None, headers=(), **elements):
     inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in
                     {"Code": code, "Message": message, **elements, **identity}.items())
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
-    return Response([("x-amz-request-id", identity["RequestId"]), ("x-amz-id-2", identity["HostId"]),
-                     *headers, ("Content-Type", "application/xml"), ("Date", http_date()),
+    return Response([("x-amz-request-id", identity["RequestId"]),
+                     ("x-amz-id-2", identity["HostId"]), *headers,
+                     ("Content-Type", "application/xml"), ("Date", http_date()),
                      ("Server", "AmazonS3")], body, status, reason or REASONS.get(status, ""))
 
 
@@ -70,7 +71,8 @@ def _uuid():
 
 def internal_error(service):
     if service == "s3":
-        return xml_error("InternalError", 500, "We encountered an internal error. Please try again.")
+        return xml_error("InternalError", 500,
+                         "We encountered an internal error. Please try again.")
     if service == "sqs":
         return json_error(service, CORAL_SERVICE + "InternalFailure", 500,
                           "The request processing has failed because of an unknown error.")
@@ -119,17 +121,22 @@ def throttled(service, code=None):
     return kinds[code or next(iter(kinds))]()
 
 
+def _refused(service):
+    """The status of what is not let in."""
+    return 403 if service == "sqs" else 400
+
+
 def expired_token(service):
     if service == "s3":
         return xml_error("ExpiredToken", 400, "The provided token has expired.")
-    return json_error(service, CORAL_SERVICE + "ExpiredTokenException", 403 if service == "sqs" else 400,
+    return json_error(service, CORAL_SERVICE + "ExpiredTokenException", _refused(service),
                       "The security token included in the request is expired")
 
 
 def access_denied(service):
     if service == "s3":
         return xml_error("AccessDenied", 403, "Access Denied")
-    return json_error(service, CORAL_SERVICE + "AccessDeniedException", 403 if service == "sqs" else 400,
+    return json_error(service, CORAL_SERVICE + "AccessDeniedException", _refused(service),
                       "User is not authorized to perform this action")
 
 
@@ -149,22 +156,24 @@ def wrong_time(service, signed_at, server_time):
                    "Signature not yet current: {} is still later than {} ({} + 5 min.)").format(
                        signed_at, edge.strftime(stamp), server_time.strftime(stamp))
         refused = json_error(service, CORAL_SERVICE + "InvalidSignatureException",
-                             403 if service == "sqs" else 400, message)
+                             _refused(service), message)
     refused.set_header("Date", http_date(server_time))
     return refused
 
 
-def other_region(request, region, status):
-    """The bucket is elsewhere: 301 for good, 307 while its name spreads, 400 as to the signature."""
+def other_region(request, region, status, url):
+    """The bucket is elsewhere: 301 for good, 307 while its name spreads, 400 as to the signature.
+    The place is url, not the real bucket.s3.region.amazonaws.com: tests stay on this machine."""
     bucket = request.path.split("/")[1]
-    endpoint = f"{bucket}.s3.{region}.amazonaws.com"
+    endpoint = url.partition("//")[2]
     known = [("x-amz-bucket-region", region)]
     if status == 400:
-        return xml_error("AuthorizationHeaderMalformed", 400, "The authorization header is malformed; "
-                         f"the region is wrong; expecting '{region}'", headers=known, Region=region)
+        return xml_error("AuthorizationHeaderMalformed", 400,
+                         "The authorization header is malformed; the region is wrong; "
+                         f"expecting '{region}'", headers=known, Region=region)
     permanent = status == 301
     if not permanent:
-        known.append(("Location", f"https://{endpoint}{request.target}"))
+        known.append(("Location", url + request.target))
     return xml_error(
         "PermanentRedirect" if permanent else "TemporaryRedirect", status,
         "The bucket you are attempting to access must be addressed using the specified endpoint. "
@@ -179,8 +188,8 @@ def html_page(status):
     reason = REASONS.get(status, "OK")
     body = (f"<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>"
             f"{status} {reason}</h1></center>\r\n</body>\r\n</html>\r\n").encode()
-    return Response([("Date", http_date()), ("Content-Type", "text/html"), ("Server", "awselb/2.0")],
-                    body, status, reason)
+    return Response([("Date", http_date()), ("Content-Type", "text/html"),
+                     ("Server", "awselb/2.0")], body, status, reason)
 
 
 def transaction_conflict(actions):

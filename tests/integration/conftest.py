@@ -5,6 +5,7 @@ import pytest
 
 import aws_env
 from emulators import CHOICES, Emulators
+from fault_proxy import FaultProxy
 
 DEFAULTS = {"s3": "ministack,s3proxy", "sqs": "ministack,elasticmq", "dynamodb": "ministack,moto"}
 
@@ -57,3 +58,23 @@ def ministack(emulators):
 def aws(ministack):
     """Buckets, queues and table of the test's own, on the server that checks every signature."""
     return aws_env.create({"s3": ministack, "sqs": ministack, "dynamodb": ministack})
+
+
+@pytest.fixture(scope="session")
+def _proxies(emulators):
+    """Kept for the whole run: to make a botocore client for another port costs more than a test."""
+    ministack = emulators.get("ministack")
+    with FaultProxy(ministack, "s3") as first, FaultProxy(ministack, "sqs") as second, \
+            FaultProxy(ministack, "dynamodb") as third:
+        yield {proxy.service: proxy for proxy in (first, second, third)}
+
+
+@pytest.fixture
+def proxies(_proxies):
+    """Fault proxies before ministack, by service, without rules and records of other tests."""
+    yield _proxies
+    for proxy in _proxies.values():
+        proxy.clear()
+        proxy.disconnect()
+        proxy.wait_idle()
+        proxy.forget()

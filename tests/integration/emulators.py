@@ -5,8 +5,8 @@
     emulators.py --serve [--s3 NAME] [--sqs NAME] [--dynamodb NAME]
 
 starts them for a person, makes the buckets, queues and table, prints the variables the programs
-need, and ends them with Ctrl-C. What each server does and does not do is in docs/testing.md, and
-asserted in test_emulators.py."""
+need, and ends them with Ctrl-C. What each server does and does not do as AWS does is in
+README.md, and asserted in test_emulators_*.py."""
 import argparse
 import functools
 import json
@@ -15,18 +15,20 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 from typing import NamedTuple
 
 import boto3
 from botocore.config import Config
 
 import emulator_packages as packages
-from signing import REGION
 from server_process import LOOPBACK, ServerProcess
+from signing import REGION
 
-HEAP = "-Xmx512m"
+MAKING = threading.Lock()  # sessions, unlike clients, are for one thread at a time
 # A small heap, one collector thread and no second compiler: quick to start, and two cores suffice.
-JAVA_OPTIONS = [HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
+JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                "-Djava.net.preferIPv4Stack=true"]
 
 
 class Credentials(NamedTuple):
@@ -52,9 +54,14 @@ class Emulator(ServerProcess):
 
 
 def client(service, url, credentials, **config):
-    """A boto3 client that tries once, so that a test sees the fault and not its repair. Making one
-    costs a third of a second, so equal ones are shared; they may be used by several threads."""
+    """A boto3 client that tries once, so that a test sees the fault and not its repair. It may be
+    used by several threads; equal ones are shared, as making one costs more than its requests."""
     return _client(service, url, credentials, json.dumps(config))
+
+
+@functools.lru_cache(maxsize=None)
+def _session():
+    return boto3.session.Session()  # with the services' models, once they have been read
 
 
 @functools.lru_cache(maxsize=None)
@@ -63,21 +70,23 @@ def _client(service, url, credentials, config):
               "signature_version": "v4" if service != "s3" else "s3v4", **json.loads(config)}
     if service == "s3":
         config.setdefault("s3", {"addressing_style": "path"})
-    return boto3.session.Session().client(
-        service, endpoint_url=url, region_name=REGION, aws_access_key_id=credentials.access_key,
-        aws_secret_access_key=credentials.secret_key, aws_session_token=credentials.session_token,
-        config=Config(**config))
+    with MAKING:
+        return _session().client(
+            service, endpoint_url=url, region_name=REGION,
+            aws_access_key_id=credentials.access_key, aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.session_token, config=Config(**config))
 
 
 class Ministack(Emulator):
-    """All three services. Requests of an IAM user are verified as AWS would: signature, time, token;
-    those of the root key are not, which is for tests where the proxy falsifies the time."""
+    """All three services. Requests of an IAM user are verified as AWS would: signature, time and
+    token. Those of the root key are not, so it is used for nothing but to make that user."""
 
     name = "ministack"
     services = ("s3", "sqs", "dynamodb", "iam", "sts")
     verifies_signatures = True
+    needs = (packages.python_environment,)
     health_path = "/_ministack/health"
-    unchecked = Credentials("root", "rootsecret")
+    root = Credentials("root", "rootsecret")
 
     def command(self):
         return [packages.python_environment(), "-m", "ministack"]
@@ -87,12 +96,12 @@ class Ministack(Emulator):
                 "SERVICES": ",".join(self.services), "LOG_LEVEL": "WARNING",
                 # an MQTT listener on all addresses, otherwise
                 "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
-                "MINISTACK_REGION": REGION, "AWS_ACCESS_KEY_ID": self.unchecked.access_key,
-                "AWS_SECRET_ACCESS_KEY": self.unchecked.secret_key}
+                "MINISTACK_REGION": REGION, "AWS_ACCESS_KEY_ID": self.root.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.root.secret_key}
 
     def wait(self):
         super().wait()
-        iam = self.client("iam", self.unchecked)
+        iam = self.client("iam", self.root)
         iam.create_user(UserName="tester")
         everything = {"Version": "2012-10-17",
                       "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -113,6 +122,7 @@ class Moto(Emulator):
 
     name = "moto"
     services = ("dynamodb",)
+    needs = (packages.python_environment,)
     health_path = "/moto-api/"
 
     def command(self):
@@ -125,6 +135,7 @@ class Dynoxide(Emulator):
 
     name = "dynoxide"
     services = ("dynamodb",)
+    needs = (packages.dynoxide,)
 
     def command(self):
         return [packages.dynoxide(), "serve", "--host", LOOPBACK, "--port", self.port]
@@ -135,6 +146,7 @@ class ElasticMq(Emulator):
 
     name = "elasticmq"
     services = ("sqs",)
+    needs = (lambda: packages.jars("elasticmq"),)
     health_path = "/health"
 
     def command(self):
@@ -152,6 +164,7 @@ class S3Proxy(Emulator):
     name = "s3proxy"
     services = ("s3",)
     verifies_signatures = True
+    needs = (lambda: packages.jars("s3proxy"),)
 
     def __init__(self, folder, credentials):
         super().__init__(folder)
@@ -170,7 +183,8 @@ class S3Proxy(Emulator):
         properties.write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
         return [packages.java(), *JAVA_OPTIONS,
                 f"-Dlogback.configurationFile={packages.RECIPES / 'logback.xml'}",
-                "-cp", packages.jars("s3proxy"), "org.gaul.s3proxy.Main", "--properties", properties]
+                "-cp", packages.jars("s3proxy"), "org.gaul.s3proxy.Main",
+                "--properties", properties]
 
 
 CHOICES = {"s3": ("ministack", "s3proxy"), "sqs": ("ministack", "elasticmq"),
@@ -230,7 +244,7 @@ def serve(chosen):
     """Until a signal; prints what a shell needs to use the servers."""
     import aws_env  # it needs client() from here
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends through the same door as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with tempfile.TemporaryDirectory(prefix="emulators-") as folder, Emulators(folder) as emulators:
         try:
             emulators.start(*chosen.values())

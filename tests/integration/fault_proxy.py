@@ -32,7 +32,8 @@ WAIT_SECONDS = 60
 # method, whether a key is named, an element of the query that is there: operation; first match wins
 S3_OPERATIONS = (
     ("POST", False, "delete", "DeleteObjects"), ("POST", True, "uploads", "CreateMultipartUpload"),
-    ("POST", True, "uploadId", "CompleteMultipartUpload"), ("PUT", True, "partNumber", "UploadPart"),
+    ("POST", True, "uploadId", "CompleteMultipartUpload"),
+    ("PUT", True, "partNumber", "UploadPart"),
     ("DELETE", True, "uploadId", "AbortMultipartUpload"), ("GET", True, "uploadId", "ListParts"),
     ("GET", False, "list-type", "ListObjectsV2"), ("GET", False, "location", "GetBucketLocation"),
     ("GET", False, "uploads", "ListMultipartUploads"), ("GET", True, None, "GetObject"),
@@ -273,7 +274,8 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._listener = None
         self.port = None
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy",
+                                        daemon=True)
 
     # life
 
@@ -439,6 +441,7 @@ class FaultProxy:
     def wait_for(self, operation=None, count=1, fault=None, seconds=WAIT_SECONDS):
         """Until so many such requests have been received."""
         with self._changed:
-            reached = self._changed.wait_for(lambda: self._count(operation, fault) >= count, seconds)
-            assert reached, (f"{self._count(operation, fault)} of {count} requests {operation or ''} "
-                             f"after {seconds} s; seen: {self.records[-20:]}")
+            reached = self._changed.wait_for(
+                lambda: self._count(operation, fault) >= count, seconds)
+            assert reached, (f"{self._count(operation, fault)} of {count} requests "
+                             f"{operation or ''} after {seconds} s; seen: {self.records[-20:]}")

@@ -219,7 +219,8 @@ def html_page(status=503):
 
 @fault
 def redirect(region="eu-central-1", status=301):
-    return _answer(lambda exchange: aws_errors.other_region(exchange.request, region, status))
+    return _answer(lambda exchange: aws_errors.other_region(
+        exchange.request, region, status, exchange.proxy.url))
 
 
 @fault
@@ -227,7 +228,8 @@ def conditional_conflict():
     """S3: two conditional writes at once; neither is done."""
     return _answer(lambda exchange: aws_errors.xml_error(
         "ConditionalRequestConflict", 409,
-        "The conditional request cannot succeed due to a conflicting operation against this resource."))
+        "The conditional request cannot succeed due to a conflicting operation against this "
+        "resource."))
 
 
 @fault
@@ -245,13 +247,14 @@ def json_error(kind, status=400, message="A test's error.", **members):
 @fault
 def transaction_conflict():
     def make(exchange):
-        return aws_errors.transaction_conflict(len(json.loads(exchange.request.body)["TransactItems"]))
+        actions = json.loads(exchange.request.body)["TransactItems"]
+        return aws_errors.transaction_conflict(len(actions))
     return _answer(make)
 
 
 @fault
 def error_in_200():
-    """S3 has begun its reply to a long operation (CompleteMultipartUpload, CopyObject) when it fails."""
+    """S3 has begun its reply to CompleteMultipartUpload or CopyObject when it fails."""
     def make(exchange):
         response = aws_errors.internal_error("s3")
         response.status, response.reason = 200, "OK"
@@ -270,7 +273,8 @@ def skewed_clock(seconds):
     are refused with its Date; those signed by its time are served."""
     async def apply(exchange):
         now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-        signed_at = exchange.request.header("x-amz-date") or exchange.request.query.get("X-Amz-Date", "")
+        request = exchange.request
+        signed_at = request.header("x-amz-date") or request.query.get("X-Amz-Date", "")
         when = datetime.datetime.strptime(signed_at + "+0000", "%Y%m%dT%H%M%SZ%z")
         if abs(when - now) > TOLERATED_SKEW.get(exchange.service, OTHER_SKEW):
             await exchange.reply(aws_errors.wrong_time(exchange.service, signed_at, now))
@@ -384,8 +388,8 @@ def fail_entries(number=1, code="InternalError", performed=False):
 
 @fault
 def leave_unprocessed(number=1):
-    """So many of a DynamoDB batch are not done but handed back, as when a table is throttled; one is
-    always done, or the service would refuse the whole."""
+    """So many of a DynamoDB batch are not done but handed back, as when a table is throttled; one
+    is always done, or the service would refuse the whole."""
     async def apply(exchange):
         asked = json.loads(exchange.request.body)
         name, (table, work) = exchange.record.operation, next(iter(asked["RequestItems"].items()))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 MAX_HEAD = 64 << 10
 MAX_BODY = 64 << 20
 # RFC 9110 §7.6.1: these belong to one connection and are not passed on.
-HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect",
-              "content-length"}
+HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+              "expect", "content-length"}
 
 
 class ProtocolError(Exception):

@@ -25,6 +25,7 @@ class ServerProcess:
 
     name = "server"
     health_path = "/"
+    needs = ()  # functions that fetch what the command names
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -47,6 +48,8 @@ class ServerProcess:
         """Starts the process, without waiting for it."""
         # PR_SET_PDEATHSIG is about the thread that forks: when it ends, so does the child.
         assert threading.current_thread() is threading.main_thread()
+        for need in self.needs:
+            need()  # before a port is chosen, as it may take minutes
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._launched = time.monotonic()

@@ -13,7 +13,7 @@ from botocore.exceptions import CredentialRetrievalError
 from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher
 
 import agents
-from agents import ContainerCredentials, InstanceMetadata, TaskProtection
+from agents import ContainerCredentials, InstanceMetadata, EcsAgent
 from emulators import Credentials
 
 
@@ -62,7 +62,8 @@ def _given(loaded):
 def test_botocore_gets_credentials_in_a_container(container):
     assert load(container) == ("AKIA1", "secret1", "token1")
     (asked,) = container.asked
-    assert (asked.method, asked.headers["authorization"], asked.status) == ("GET", container.token, 200)
+    assert (asked.method, asked.status) == ("GET", 200)
+    assert asked.headers["authorization"] == container.token
 
 
 def test_the_token_file_is_read_anew_each_time(container):
@@ -206,9 +207,10 @@ def test_a_token_is_not_given_to_who_forwards_or_gets(instance):
 
 def test_an_expired_token_is_refused(instance):
     given = {"X-aws-ec2-metadata-token": token(instance)[1].decode()}
-    assert ask(instance.url + instance.CREDENTIALS_PATH, headers=given)[:2] == (200, b"instance-role")
+    url = instance.url + instance.CREDENTIALS_PATH
+    assert ask(url, headers=given)[:2] == (200, b"instance-role")
     instance.expire_tokens()
-    assert ask(instance.url + instance.CREDENTIALS_PATH, headers=given)[0] == 401
+    assert ask(url, headers=given)[0] == 401
 
 
 def test_a_token_that_needs_one_hop_more_never_comes(instance):
@@ -236,7 +238,7 @@ def test_a_spot_interruption_is_announced(instance):
 
 @pytest.fixture
 def protection():
-    with TaskProtection() as agent:
+    with EcsAgent() as agent:
         yield agent
 
 
@@ -279,6 +281,13 @@ def test_protection_can_fail(protection):
     status, answer = protect(protection, {"ProtectionEnabled": True})
     assert (status, answer["failure"]["Reason"]) == (200, "DEPLOYMENT_BLOCKED")
     assert protection.states == [(True, None)] and not protection.protected
+
+
+def test_the_metadata_says_the_limits(protection):
+    url = protection.variables["ECS_CONTAINER_METADATA_URI_V4"] + "/task"
+    assert json.loads(ask(url)[1])["Limits"]["CPU"] == 2
+    protection.cpus = None
+    assert "Limits" not in json.loads(ask(url)[1])
 
 
 def test_the_agent_can_be_in_trouble(protection):

@@ -32,8 +32,8 @@ LACKS = {
         "it looks first and writes then",
 }
 KEYS = ["a b", "a+b", "a%b", "a%20b", "a~b", "a//b", "//lead", "trail/", "/", "a?b", "a&b=c", "#h",
-        "a/./b", "a/../b", "..", "ümlaut/日本語/😀", "a;b:c,d@e$f!g*h'i(j)k", '"<q>\\', "tab\tx",
-        "line\nx", "\x01", "x" * 1024]
+        "a/./b", "a/../b", "..", "ümlaut/日本語/😀", "a;b:c,d@e$f!g*h'i(j)k", '"<q>\\',
+        "tab\tx", "line\nx", "\x01", "x" * 1024]
 
 
 @pytest.fixture(autouse=True)

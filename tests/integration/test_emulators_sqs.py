@@ -12,8 +12,8 @@ import aws_env
 from emulators import Credentials
 
 LACKS = {
-    ("ministack", "deleting_twice_is_harmless"): "it calls the handle invalid; the service answers 200",
-    ("elasticmq", "deleting_twice_is_harmless"): "it calls the handle invalid; the service answers 200",
+    ("ministack", "deleting_twice_is_harmless"): "the handle is invalid; the service answers 200",
+    ("elasticmq", "deleting_twice_is_harmless"): "the handle is invalid; the service answers 200",
     ("ministack", "a_visibility_of_over_12_hours_is_refused"): "it takes any number",
     ("elasticmq", "a_visibility_of_over_12_hours_is_refused"): "it takes any number",
     ("ministack", "messages_move_back_from_the_dead_letter_queue"): "no StartMessageMoveTask",

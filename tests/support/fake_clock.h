@@ -1,53 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A clock that stands still until somebody sleeps or steps it. Any thread may read and step it; one
- * at a time may sleep. */
+/*
+ * A clock that stands still until it is moved. Any thread may read it or move it. What waits for a
+ * time asks to be told of moves. Both of its times move together.
+ */
 #ifndef DIC_FAKE_CLOCK_H
 #define DIC_FAKE_CLOCK_H
 
 #include "base/clock.h"
 
-#include <stdatomic.h>
-#include <stddef.h>
+enum { DIC_FAKE_CLOCK_START_MS = 1000000000 }; /* wall clock; the monotonic one starts at 1 s */
 
-enum { FAKE_CLOCK_MAX_SLEEPS = 64 };
+struct dic_fake_clock;
+struct dic_fake_clock *dic_fake_clock_new(void);
+void dic_fake_clock_destroy(struct dic_fake_clock *clock); /* NULL is fine */
 
-struct fake_clock {
-    struct dic_clock clock;
-    atomic_int_least64_t wall_ms;
-    atomic_int_least64_t mono_ms;
-    int64_t slept_ms[FAKE_CLOCK_MAX_SLEEPS];
-    size_t sleeps;
-};
+/* Borrowed: lives as long as the fake clock. */
+const struct dic_clock *dic_fake_clock_port(struct dic_fake_clock *clock);
+void dic_fake_clock_advance_ms(struct dic_fake_clock *clock, int64_t ms);
 
-static inline int64_t fake_clock_wall(void *impl)
-{
-    return ((struct fake_clock *)impl)->wall_ms;
-}
-
-static inline int64_t fake_clock_mono(void *impl)
-{
-    return ((struct fake_clock *)impl)->mono_ms * 1000000;
-}
-
-static inline void fake_clock_init(struct fake_clock *fake, int64_t wall_ms)
-{
-    *fake = (struct fake_clock){
-        .clock = {fake_clock_wall, fake_clock_mono, fake}, .wall_ms = wall_ms, .mono_ms = 1000000};
-}
-
-static inline void fake_clock_advance(struct fake_clock *fake, int64_t ms)
-{
-    fake->wall_ms += ms;
-    fake->mono_ms += ms;
-}
-
-/* For sleep hooks. */
-static inline void fake_clock_sleep(void *context, int64_t ms)
-{
-    struct fake_clock *fake = context;
-    fake->slept_ms[fake->sleeps % FAKE_CLOCK_MAX_SLEEPS] = ms;
-    fake->sleeps++;
-    fake_clock_advance(fake, ms);
-}
+/* moved(context) is called after each move, in the mover's thread and without any lock. At most 16
+ * listeners; one that is gone must have said so by forget. */
+void dic_fake_clock_listen(struct dic_fake_clock *clock, void (*moved)(void *context),
+                           void *context);
+void dic_fake_clock_forget(struct dic_fake_clock *clock, void *context);
 
 #endif

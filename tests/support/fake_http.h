@@ -7,7 +7,7 @@
 #define DIC_FAKE_HTTP_H
 
 #include "base/thread.h"
-#include "fake_clock.h"
+#include "sleep_clock.h"
 #include "net/http_client.h"
 
 enum { FAKE_HTTP_MAX_ANSWERS = 512, FAKE_HTTP_MAX_RECORDS = 512 };

@@ -24,5 +24,6 @@ class OneAtATime:
             return list(self.application(environ, start_response))
 
 
-run_simple("127.0.0.1", int(sys.argv[1]), OneAtATime(DomainDispatcherApplication(create_backend_app)),
-           threaded=True, request_handler=MotoRequestHandler)
+run_simple("127.0.0.1", int(sys.argv[1]),
+           OneAtATime(DomainDispatcherApplication(create_backend_app)), threaded=True,
+           request_handler=MotoRequestHandler)
