@@ -83,6 +83,11 @@ DIC_MUST_USE enum dic_code dic_aws_presign(struct dic_aws *aws, const struct dic
                                            uint32_t expires_s, struct dic_buf *url_out,
                                            struct dic_err *err);
 
+/* How long a URL that is signed now can be good for: it ends with the credentials that signed it.
+ * BUSY when these end within a minute. */
+DIC_MUST_USE enum dic_code dic_aws_presign_ceiling(struct dic_aws *aws, uint32_t *seconds_out,
+                                                   struct dic_err *err);
+
 /* Counts since the start, for /metrics. */
 struct dic_aws_counts {
     uint64_t calls; /* of the caller */

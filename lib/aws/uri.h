@@ -8,5 +8,7 @@
 
 /* keep_slash: for object keys in a path. Any bytes are fine. */
 void dic_aws_uri_encode(struct dic_buf *out, struct dic_str text, bool keep_slash);
+/* %XX becomes its byte; '+' and a '%' without two digits stay as they are. */
+void dic_aws_uri_decode(struct dic_buf *out, struct dic_str text);
 
 #endif

@@ -8,4 +8,7 @@
  * up; at least 1. */
 uint32_t dic_cpu_count(void);
 
+/* The quota alone, from the cgroup file system mounted there (version 2, else 1); 0: none. */
+uint32_t dic_cpu_quota(const char *cgroup_folder);
+
 #endif

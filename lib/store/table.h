@@ -7,7 +7,9 @@
  * and blocks.
  * Errors: BUSY, TIMEOUT, UPSTREAM (the outcome of a write is then unknown), DENIED, NOT_FOUND (no
  * such table), TOO_LARGE (an item over the table's limit), INTERNAL (an attribute of another kind).
- * A condition that does not hold is no error.
+ * A condition that does not hold is no error. An adapter may repeat a write whose outcome it does
+ * not know: so a condition may fail because the write itself has been done, and what is added needs
+ * a condition that the write makes false, or it may be added twice.
  */
 #ifndef DIC_STORE_TABLE_H
 #define DIC_STORE_TABLE_H
@@ -18,6 +20,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Names and values of one item, DynamoDB's limit of 400 KB; a key's own limit. */
+enum { DIC_TABLE_ITEM_MAX_BYTES = 400 * 1024, DIC_TABLE_KEY_MAX_BYTES = 2048 };
 
 enum dic_attr_kind { DIC_ATTR_TEXT, DIC_ATTR_NUMBER, DIC_ATTR_MAP };
 
@@ -47,8 +52,9 @@ size_t dic_item_map_size(const struct dic_item *item, const char *name);
 bool dic_item_map_at(const struct dic_item *item, const char *name, size_t index,
                      struct dic_str *key_out, struct dic_str *value_out);
 
-/* For adapters: add an attribute; text is copied. A map is one call with an empty key (it may be
- * an empty map), and one for each entry. */
+/* For adapters: add an attribute; text is copied. A map's entries are added right after it. What
+ * does not fit into twice the size of an item is left out, and dic_buf_check(&item->memory) tells.
+ */
 void dic_item_add_text(struct dic_item *item, struct dic_str name, struct dic_str text);
 void dic_item_add_number(struct dic_item *item, struct dic_str name, int64_t number);
 void dic_item_add_map(struct dic_item *item, struct dic_str name);
@@ -109,12 +115,22 @@ struct dic_table_query {
     int64_t from_number, to_number;
     bool newest_first; /* descending */
     const char
-        *status_in[DIC_COND_WORDS_MAX]; /* only items whose "st" is one of these; none: all */
+        *status_in[DIC_COND_WORDS_MAX]; /* only items whose "st" is one of these; none: all.
+                                           Of "listing" only: the other index holds keys only */
     uint32_t limit;                     /* items visited at most */
 };
 /* The pk and the sort key of one item; valid during the call. Return other than DIC_OK to stop. */
 typedef enum dic_code (*dic_table_visit)(void *context, struct dic_str pk, struct dic_str sort_text,
                                          int64_t sort_number, struct dic_err *err);
+
+/* For adapters: what no table can do is INTERNAL, and the same everywhere: an empty or overlong
+ * key, the key changed, one attribute changed twice, a put that does more than SET_*, a condition
+ * without words, an index that is not there. */
+DIC_MUST_USE enum dic_code dic_table_key_check(struct dic_str pk, struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_table_write_check(const struct dic_table_write *write, bool is_put,
+                                                 struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_table_query_check(const struct dic_table_query *query,
+                                                 bool *of_text_out, struct dic_err *err);
 
 struct dic_table_ops {
     /* Consistent. Absent: exists = false. */

@@ -102,9 +102,9 @@ static enum dic_code with_file(const struct reader *reader, enum dic_code code, 
     if (code == DIC_OK) {
         return code;
     }
-    char why[sizeof err->msg];
-    snprintf(why, sizeof why, "%s", err->msg);
-    return dic_fail_field(err, code, err->field, "%.200s/model.json: %.100s", reader->folder, why);
+    const struct dic_err before = *err; /* what is filled in must not be read meanwhile */
+    return dic_fail_field(err, code, before.field, "%.200s/model.json: %.100s", reader->folder,
+                          before.msg);
 }
 
 static enum dic_code text_member(const struct reader *reader, const char *field,

@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void wake_all(struct worker *workers, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        workers[i].waits = false;
-        pthread_cond_signal(&workers[i].wake);
-    }
-}
-
 static void make_buffers(struct dic_pipeline *pipeline)
 {
     const struct dic_pipeline_options *options = &pipeline->options;
@@ -59,6 +51,8 @@ static void join_workers(struct worker *workers, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         dic_thread_join(workers[i].thread);
+    }
+    for (uint32_t i = 0; i < count; i++) { /* the last one alive may wake all of them */
         pthread_cond_destroy(&workers[i].wake);
     }
 }
@@ -131,8 +125,8 @@ void dic_pipeline_set_split(struct dic_pipeline *pipeline, uint32_t decoders, ui
     DIC_GUARD(&pipeline->lock);
     atomic_store(&pipeline->active_decoders, between(decoders, 1, pipeline->options.decoder_count));
     atomic_store(&pipeline->active_lanes, between(lanes, 1, pipeline->options.classifier.lanes));
-    wake_all(pipeline->decoders, pipeline->options.decoder_count);
-    wake_all(pipeline->lanes, pipeline->options.classifier.lanes);
+    dic_pipeline_wake_all(pipeline->decoders, pipeline->options.decoder_count);
+    dic_pipeline_wake_all(pipeline->lanes, pipeline->options.classifier.lanes);
 }
 
 void dic_pipeline_counts(const struct dic_pipeline *pipeline, struct dic_pipeline_counts *out)
@@ -161,12 +155,12 @@ static void end_threads(struct dic_pipeline *pipeline)
     join_workers(pipeline->fetchers, options->fetchers);
     dic_lock(&pipeline->lock);
     pipeline->no_more_encoded = true;
-    wake_all(pipeline->decoders, options->decoder_count);
+    dic_pipeline_wake_all(pipeline->decoders, options->decoder_count);
     dic_unlock(&pipeline->lock);
     join_workers(pipeline->decoders, options->decoder_count);
     dic_lock(&pipeline->lock);
     pipeline->no_more_tensors = true;
-    wake_all(pipeline->lanes, options->classifier.lanes);
+    dic_pipeline_wake_all(pipeline->lanes, options->classifier.lanes);
     dic_unlock(&pipeline->lock);
     join_workers(pipeline->lanes, options->classifier.lanes);
 }

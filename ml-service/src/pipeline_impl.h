@@ -75,6 +75,9 @@ struct dic_pipeline {
     atomic_uint_fast64_t in_work;
 };
 
+/* With the lock. */
+void dic_pipeline_wake_all(struct worker *workers, uint32_t count);
+
 /* Bodies of the threads; arg is a struct worker. */
 void *dic_pipeline_fetch_run(void *arg);
 void *dic_pipeline_decode_run(void *arg);

@@ -71,6 +71,14 @@ static void wake_decoder(struct dic_pipeline *pipeline)
     }
 }
 
+void dic_pipeline_wake_all(struct worker *workers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        workers[i].waits = false;
+        pthread_cond_signal(&workers[i].wake);
+    }
+}
+
 static void wait_for_work(struct worker *worker)
 {
     worker->waits = true;
@@ -231,6 +239,9 @@ static bool next_encoded(struct worker *worker, struct encoded **encoded_out,
     pipeline->first_encoded = (*encoded_out)->next;
     if (pipeline->first_encoded == NULL) {
         pipeline->last_encoded = NULL;
+        if (pipeline->no_more_encoded) { /* those that sleep shall see it, and end */
+            dic_pipeline_wake_all(pipeline->decoders, pipeline->options.decoder_count);
+        }
     }
     pipeline->queued_images--;
     pipeline->queued_bytes -= (*encoded_out)->bytes.len;
@@ -320,6 +331,9 @@ static bool next_tensor(struct worker *worker, struct tensor **tensor_out)
     pipeline->first_tensor = (*tensor_out)->next;
     if (pipeline->first_tensor == NULL) {
         pipeline->last_tensor = NULL;
+        if (pipeline->no_more_tensors) {
+            dic_pipeline_wake_all(pipeline->lanes, pipeline->options.classifier.lanes);
+        }
     }
     return true;
 }

@@ -17,7 +17,7 @@ enum {
     BOOK_TRIES = 5,
     JOB_RECORD_BYTES = 1024 * 1024, /* ceiling of a job's record in memory */
     CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
-    MAX_WATCHED = 64,
+    PEEK_LASTS_MS = 2000,
 };
 
 /* A PLAN message that waits for the planner or is being planned. */
@@ -34,6 +34,7 @@ struct dic_worker {
     pthread_t planner;
     pthread_t keeper;
     bool joined;
+    int64_t last_beat_ms; /* the keeper's */
 
     atomic_bool draining;
     atomic_int polling; /* pollers that have not ended */
@@ -50,6 +51,8 @@ struct dic_worker {
     struct plan_item *plans; /* first one is being planned */
     bool pollers_ended;
     bool recorders_ended;
+    struct dic_job peeked; /* the job looked at last, without its texts */
+    int64_t peeked_until_ms;
     double chunk_size; /* smoothed images a chunk, to size the next receive */
     struct dic_worker_counts counts;
 };
@@ -106,6 +109,9 @@ static void remove_active(struct dic_worker *worker, struct dic_chunk_work *work
     }
     worker->counts.chunks_in_work--;
     pthread_cond_broadcast(&worker->capacity);
+    if (worker->active == NULL) {
+        pthread_cond_broadcast(&worker->to_record); /* at the end: nothing more will come */
+    }
 }
 
 /* ---- taking work ---- */
@@ -169,6 +175,36 @@ static bool expire_if_late(struct dic_worker *worker, const struct dic_job *job)
     return true;
 }
 
+/* What is asked of a job never changes, and its state is looked at again when a chunk is booked: so
+ * the chunks that come one after the other share one look. Used by pollers. */
+static enum dic_code peek_job(struct dic_worker *worker, const char *job_id,
+                              struct dic_job *job_out, struct dic_buf *memory, struct dic_err *err)
+{
+    const struct dic_job_store *jobs = &worker->options.jobs;
+    const int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
+    {
+        DIC_GUARD(&worker->lock);
+        if (now_ms < worker->peeked_until_ms && strcmp(worker->peeked.id, job_id) == 0) {
+            *job_out = worker->peeked;
+            return DIC_OK;
+        }
+    }
+    DIC_TRY(jobs->ops->peek(jobs->impl, job_id, job_out, memory, err));
+    DIC_GUARD(&worker->lock);
+    worker->peeked = *job_out;
+    worker->peeked.params.spec_json = dic_str(NULL); /* in memory that will not last */
+    worker->peeked.model_json = dic_str(NULL);
+    worker->peeked.reason = dic_str(NULL);
+    worker->peeked_until_ms = now_ms + (jobs->ops->is_local ? 0 : PEEK_LASTS_MS);
+    return DIC_OK;
+}
+
+static void forget_peeked(struct dic_worker *worker)
+{
+    DIC_GUARD(&worker->lock);
+    worker->peeked_until_ms = 0;
+}
+
 static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_delivery *delivery,
                                 struct dic_chunk_work **work_out, struct dic_err *err)
 {
@@ -180,11 +216,17 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     dic_buf_init(&chunk_memory, CHUNK_RECORD_BYTES);
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
-    DIC_TRY(jobs->ops->get(jobs->impl, job_id, &job, &job_memory, err));
+    DIC_TRY(peek_job(worker, job_id, &job, &job_memory, err));
+    if (dic_job_sealed_state(job.state) != job.state) { /* whoever stopped it may have died */
+        DIC_TRY(jobs->ops->seal(jobs->impl, job_id, err));
+    }
     DIC_TRY(jobs->ops->get_chunk(jobs->impl, job_id, delivery->message.chunk, &chunk, &chunk_memory,
                                  err));
     if (chunk.booked) {
         return dic_fail(err, DIC_E_CONFLICT, "the chunk is already booked");
+    }
+    if (!dic_job_is_open(job.state)) {
+        return dic_fail(err, DIC_E_CONFLICT, "the job is %s", dic_job_state_word(job.state));
     }
     if (expire_if_late(worker, &job)) {
         return dic_fail(err, DIC_E_CONFLICT, "the job's deadline has passed");
@@ -307,7 +349,11 @@ static void *poll_loop(void *arg)
             continue;
         }
         for (size_t i = 0; i < count; i++) {
-            take(worker, &deliveries[i]);
+            if (atomic_load(&worker->draining)) {
+                give_back(worker, &deliveries[i]);
+            } else {
+                take(worker, &deliveries[i]);
+            }
         }
     }
     dic_free(deliveries);
@@ -425,7 +471,7 @@ static void *record_loop(void *arg)
     for (;;) {
         dic_lock(&worker->lock);
         while (worker->record_head == NULL && !(worker->pollers_ended && worker->active == NULL)) {
-            dic_cond_wait_ms(&worker->to_record, &worker->lock, 100);
+            dic_cond_wait_ms(&worker->to_record, &worker->lock, -1);
         }
         struct dic_chunk_work *work = worker->record_head;
         if (work != NULL) {
@@ -470,7 +516,7 @@ static void *plan_loop(void *arg)
     for (;;) {
         dic_lock(&worker->lock);
         while (worker->plans == NULL && !worker->pollers_ended) {
-            dic_cond_wait_ms(&worker->to_plan, &worker->lock, 100);
+            dic_cond_wait_ms(&worker->to_plan, &worker->lock, -1);
         }
         struct plan_item *item = worker->plans;
         dic_unlock(&worker->lock);
@@ -493,22 +539,36 @@ struct watched {
     bool is_chunk;
 };
 
-static size_t snapshot(struct dic_worker *worker, struct watched *out, size_t max)
+/* Grows to the most that the worker ever held. */
+struct watch_list {
+    struct watched *items;
+    size_t count;
+    size_t capacity;
+};
+
+static void add_watched(struct watch_list *list, const struct dic_delivery *delivery, bool is_chunk)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity * 2 + 16;
+        list->items = dic_realloc(list->items, list->capacity * sizeof *list->items);
+    }
+    struct watched *item = &list->items[list->count++];
+    memcpy(item->job_id, delivery->message.job_id, DIC_ID_SIZE);
+    memcpy(item->receipt, delivery->receipt, DIC_RECEIPT_SIZE);
+    item->is_chunk = is_chunk;
+}
+
+/* Everything in hand: what is left out would lose its lease. */
+static void snapshot(struct dic_worker *worker, struct watch_list *list)
 {
     DIC_GUARD(&worker->lock);
-    size_t count = 0;
-    for (struct dic_chunk_work *work = worker->active; work != NULL && count < max;
-         work = work->next_active) {
-        memcpy(out[count].job_id, work->delivery.message.job_id, DIC_ID_SIZE);
-        memcpy(out[count].receipt, work->delivery.receipt, DIC_RECEIPT_SIZE);
-        out[count++].is_chunk = true;
+    list->count = 0;
+    for (struct dic_chunk_work *work = worker->active; work != NULL; work = work->next_active) {
+        add_watched(list, &work->delivery, true);
     }
-    for (struct plan_item *item = worker->plans; item != NULL && count < max; item = item->next) {
-        memcpy(out[count].job_id, item->delivery.message.job_id, DIC_ID_SIZE);
-        memcpy(out[count].receipt, item->delivery.receipt, DIC_RECEIPT_SIZE);
-        out[count++].is_chunk = false;
+    for (struct plan_item *item = worker->plans; item != NULL; item = item->next) {
+        add_watched(list, &item->delivery, false);
     }
-    return count;
 }
 
 /* The work may have ended meanwhile: it is found again by its receipt. */
@@ -556,8 +616,11 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
             (i > 0 && strcmp(watched[i].job_id, watched[i - 1].job_id) == 0)) {
             continue;
         }
-        enum dic_code code = jobs->ops->get(jobs->impl, watched[i].job_id, &job, &memory, &err);
+        enum dic_code code = jobs->ops->peek(jobs->impl, watched[i].job_id, &job, &memory, &err);
         bool stopped = code == DIC_E_NOT_FOUND || (code == DIC_OK && !dic_job_is_open(job.state));
+        if (stopped) {
+            forget_peeked(worker);
+        }
         for (size_t k = i; stopped && k < count; k++) {
             if (strcmp(watched[k].job_id, watched[i].job_id) == 0) {
                 abandon(worker, watched[k].receipt);
@@ -569,8 +632,7 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
 static void *keep_loop(void *arg)
 {
     struct dic_worker *worker = arg;
-    struct watched *watched = dic_calloc(MAX_WATCHED, sizeof *watched);
-    int64_t last_beat_ms = dic_clock_mono_ms(worker->options.clock);
+    struct watch_list held = {0};
     for (;;) {
         dic_lock(&worker->lock);
         if (!worker->recorders_ended) {
@@ -581,15 +643,15 @@ static void *keep_loop(void *arg)
         if (ended) {
             break;
         }
-        size_t count = snapshot(worker, watched, MAX_WATCHED);
-        watch_jobs(worker, watched, count);
+        snapshot(worker, &held);
+        watch_jobs(worker, held.items, held.count);
         int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
-        if (now_ms - last_beat_ms >= DIC_HEARTBEAT_S * 1000) {
-            heartbeat(worker, watched, count);
-            last_beat_ms = now_ms;
+        if (now_ms - worker->last_beat_ms >= DIC_HEARTBEAT_S * 1000) {
+            heartbeat(worker, held.items, held.count);
+            worker->last_beat_ms = now_ms;
         }
     }
-    dic_free(watched);
+    dic_free(held.items);
     return NULL;
 }
 
@@ -600,6 +662,7 @@ void dic_worker_start(const struct dic_worker_options *options, struct dic_worke
     struct dic_worker *worker = dic_calloc(1, sizeof *worker);
     worker->options = *options;
     worker->chunk_size = 1;
+    worker->last_beat_ms = dic_clock_mono_ms(options->clock);
     if (worker->options.pollers > MAX_THREADS) {
         worker->options.pollers = MAX_THREADS;
     }
@@ -623,11 +686,19 @@ void dic_worker_start(const struct dic_worker_options *options, struct dic_worke
     *worker_out = worker;
 }
 
-static void set_and_wake(struct dic_worker *worker, bool *flag, pthread_cond_t *cond)
+static void no_more_messages(struct dic_worker *worker)
 {
     DIC_GUARD(&worker->lock);
-    *flag = true;
-    pthread_cond_broadcast(cond);
+    worker->pollers_ended = true;
+    pthread_cond_broadcast(&worker->to_record);
+    pthread_cond_broadcast(&worker->to_plan);
+}
+
+static void no_more_leases(struct dic_worker *worker)
+{
+    DIC_GUARD(&worker->lock);
+    worker->recorders_ended = true;
+    pthread_cond_broadcast(&worker->keep);
 }
 
 void dic_worker_drain(struct dic_worker *worker)
@@ -647,12 +718,12 @@ void dic_worker_drain(struct dic_worker *worker)
         dic_thread_join(worker->pollers[i]);
     }
     abandon_all(worker); /* what a poller took meanwhile */
-    set_and_wake(worker, &worker->pollers_ended, &worker->to_record);
+    no_more_messages(worker);
     dic_thread_join(worker->planner);
     for (uint32_t i = 0; i < worker->options.recorders; i++) {
         dic_thread_join(worker->recorders[i]);
     }
-    set_and_wake(worker, &worker->recorders_ended, &worker->keep);
+    no_more_leases(worker);
     dic_thread_join(worker->keeper);
     worker->joined = true;
 }

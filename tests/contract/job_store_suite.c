@@ -329,6 +329,37 @@ static void a_job_is_planned_segment_by_segment_and_each_only_once(void **state)
     dic_buf_clean_up(&text);
 }
 
+static void only_the_planner_at_the_front_fails_a_job_for_its_source(void **state)
+{
+    struct dic_store_under_test *store = *state;
+    const struct dic_job_store_ops *ops = store->jobs.ops;
+    struct dic_new_job job = {
+        .params = {.top_k = 1, .max_failures = -1, .spec_json = DIC_STR_LIT("{}")},
+        .created_ms = NOW,
+        .idempotency_key = DIC_STR_LIT(""),
+        .request_hash = DIC_STR_LIT(""),
+        .keys = DIC_STR_LIT("0123456789"),
+        .retry_of = DIC_STR_LIT("")};
+    char id[DIC_ID_SIZE];
+    enum dic_create_result result;
+    bool sent = false;
+    uint32_t segment = 9;
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
+    struct dic_chunk_plan chunk = {0, 2, dic_str(lines)};
+    struct dic_segment_plan plan = {.chunk_count = 1, .chunks = &chunk, .resume = DIC_STR_LIT("r")};
+    const struct dic_str reason = DIC_STR_LIT("the manifest is gone");
+    dic_buf_init(&text, 1000);
+    assert_ok(ops->create(store->jobs.impl, &job, id, &result, &sent, NULL));
+    assert_ok(ops->begin_plan(store->jobs.impl, id, &segment, &text, NULL));
+    assert_ok(ops->add_segment(store->jobs.impl, id, &plan, &sent, NULL));
+    assert_code(ops->fail_plan(store->jobs.impl, id, 0, reason, NULL), DIC_E_CONFLICT);
+    assert_int_equal(get(store, id).state, DIC_JOB_PLANNING);
+    assert_ok(ops->fail_plan(store->jobs.impl, id, 1, reason, NULL));
+    assert_ok(ops->seal(store->jobs.impl, id, NULL));
+    assert_int_equal(get(store, id).state, DIC_JOB_FAILED);
+    assert_int_equal(get(store, id).totals.skipped, 2);
+}
+
 static void labels_are_counted_over_all_chunks(void **state)
 {
     struct dic_store_under_test *store = *state;
@@ -360,87 +391,30 @@ static void the_sweeper_ends_late_jobs_and_removes_old_ones(void **state)
     int64_t now = dic_clock_wall_ms(dic_clock_system());
     assert_ok(store->jobs.ops->sweep(store->jobs.impl, now, 60000, 10, &repaired, NULL));
     assert_int_equal(get(store, id).state, DIC_JOB_SUCCEEDED);
+    dic_suite_pass(store, 120000);
     assert_ok(store->jobs.ops->sweep(store->jobs.impl, now + 120000, 60000, 10, &repaired, NULL));
     assert_code(store->jobs.ops->get(store->jobs.impl, id, &job, &memory, NULL), DIC_E_NOT_FOUND);
 }
 
-/* ---- queue ---- */
+/* ---- with its queue ---- */
 
-static size_t receive(struct dic_store_under_test *store, struct dic_delivery *out, size_t max,
-                      uint32_t visibility_s)
-{
-    size_t count = 0;
-    assert_ok(
-        store->queue.ops->receive(store->queue.impl, out, max, visibility_s, 0, &count, NULL));
-    return count;
-}
-
-static void a_received_message_is_hidden_until_it_is_given_back(void **state)
+static void a_created_job_has_a_message_for_each_chunk(void **state)
 {
     struct dic_store_under_test *store = *state;
-    struct dic_delivery first;
-    struct dic_delivery again;
-    char id[DIC_ID_SIZE];
-    new_job(store, 1, id);
-    assert_int_equal(receive(store, &first, 1, 60), 1);
-    assert_int_equal(first.receive_count, 1);
-    assert_string_equal(first.message.job_id, id);
-    assert_int_equal(receive(store, &again, 1, 60), 0);
-    assert_ok(store->queue.ops->extend(store->queue.impl, first.receipt, 0, NULL));
-    assert_int_equal(receive(store, &again, 1, 60), 1);
-    assert_int_equal(again.receive_count, 2);
-    assert_code(store->queue.ops->remove(store->queue.impl, first.receipt, NULL), DIC_E_NOT_FOUND);
-    assert_ok(store->queue.ops->remove(store->queue.impl, again.receipt, NULL));
-    struct dic_queue_depth depth;
-    assert_ok(store->queue.ops->depth(store->queue.impl, &depth, NULL));
-    assert_int_equal(depth.visible + depth.in_flight, 0);
-}
-
-static void a_lease_that_runs_out_brings_the_message_back(void **state)
-{
-    struct dic_store_under_test *store = *state;
-    struct dic_delivery delivery;
+    struct dic_delivery deliveries[DIC_RECEIVE_MAX];
     char id[DIC_ID_SIZE];
     size_t count = 0;
-    new_job(store, 1, id);
-    assert_int_equal(receive(store, &delivery, 1, 1), 1);
-    assert_ok(store->queue.ops->receive(store->queue.impl, &delivery, 1, 60, 10000, &count, NULL));
-    assert_int_equal(count, 1);
-    assert_int_equal(delivery.receive_count, 2);
-}
-
-static void a_small_job_does_not_wait_behind_a_large_one(void **state)
-{
-    struct dic_store_under_test *store = *state;
-    struct dic_delivery deliveries[3];
-    char large[DIC_ID_SIZE];
-    char small[DIC_ID_SIZE];
-    new_job(store, 20, large);
-    new_job(store, 1, small);
-    assert_int_equal(receive(store, deliveries, 3, 60), 3);
-    assert_string_equal(deliveries[0].message.job_id, large);
-    assert_string_equal(deliveries[1].message.job_id, small);
-    assert_string_equal(deliveries[2].message.job_id, large);
-}
-
-static void *wake_soon(void *arg)
-{
-    struct dic_store_under_test *store = arg;
-    dic_sleep_ms(50);
-    store->queue.ops->wake(store->queue.impl);
-    return NULL;
-}
-
-static void a_waiting_receiver_can_be_woken(void **state)
-{
-    struct dic_store_under_test *store = *state;
-    struct dic_delivery delivery;
-    pthread_t thread;
-    size_t count = 9;
-    dic_thread_start(&thread, "waker", wake_soon, store);
-    assert_ok(store->queue.ops->receive(store->queue.impl, &delivery, 1, 60, 60000, &count, NULL));
-    assert_int_equal(count, 0);
-    dic_thread_join(thread);
+    uint32_t chunks = 0; /* a bit each */
+    new_job(store, 3, id);
+    assert_ok(store->queue.ops->receive(store->queue.impl, deliveries, DIC_RECEIVE_MAX, 60, 0,
+                                        &count, NULL));
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(deliveries[i].message.kind, DIC_MESSAGE_CHUNK);
+        assert_string_equal(deliveries[i].message.job_id, id);
+        chunks |= 1U << deliveries[i].message.chunk;
+    }
+    assert_int_equal(chunks, 7);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_store, close_store)
@@ -457,12 +431,10 @@ int dic_run_job_store_suite(void)
         CASE(racing_creates_of_one_key_make_one_job),
         CASE(racing_bookings_of_one_chunk_count_once),
         CASE(a_job_is_planned_segment_by_segment_and_each_only_once),
+        CASE(only_the_planner_at_the_front_fails_a_job_for_its_source),
         CASE(labels_are_counted_over_all_chunks),
         CASE(the_sweeper_ends_late_jobs_and_removes_old_ones),
-        CASE(a_received_message_is_hidden_until_it_is_given_back),
-        CASE(a_lease_that_runs_out_brings_the_message_back),
-        CASE(a_small_job_does_not_wait_behind_a_large_one),
-        CASE(a_waiting_receiver_can_be_woken),
+        CASE(a_created_job_has_a_message_for_each_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
