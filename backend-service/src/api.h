@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 struct dic_server;
+struct dic_upload_signer;
 
 struct dic_api {
     struct dic_job_store jobs;
@@ -23,6 +24,8 @@ struct dic_api {
     double usd_per_million_images;           /* for estimated_cost_usd */
     uint32_t chunk_images;                   /* DIC_CHUNK_IMAGES unless set otherwise */
     const char *version;
+    /* Where the image store takes no uploads itself: signs the URLs of our own PUT route. */
+    const struct dic_upload_signer *upload_signer;
     atomic_bool draining; /* /readyz fails, waits end */
     /* Appends further Prometheus text, e.g. the worker's in local mode; NULL when there is none. */
     void (*extra_metrics)(void *context, struct dic_buf *out);
@@ -41,6 +44,11 @@ enum dic_handling dic_api_retry(struct dic_api *api, const struct dic_request *r
                                 struct dic_response *response);
 enum dic_handling dic_api_jobs(struct dic_api *api, const struct dic_request *request,
                                struct dic_response *response);
+enum dic_handling dic_api_uploads(struct dic_api *api, const struct dic_request *request,
+                                  struct dic_response *response);
+enum dic_handling dic_api_upload_put(struct dic_api *api, const struct dic_request *request,
+                                     struct dic_response *response);
+extern const struct dic_body_rule dic_api_upload_body; /* of the PUT */
 enum dic_handling dic_api_healthz(struct dic_api *api, const struct dic_request *request,
                                   struct dic_response *response);
 enum dic_handling dic_api_readyz(struct dic_api *api, const struct dic_request *request,

@@ -169,6 +169,7 @@ static enum dic_code accept_job(struct dic_api *api, const struct dic_submit_req
     dic_buf_init(&draft.lines, MAX_LINES_BYTES);
     draft.job.params = body->params;
     draft.job.created_ms = dic_clock_wall_ms(api->clock);
+    draft.job.chunk_images = api->chunk_images;
     if (body->params.deadline_ms > 0) {
         draft.job.params.deadline_ms = draft.job.created_ms + body->params.deadline_ms;
     }
@@ -246,6 +247,7 @@ static enum dic_code retry(struct dic_api *api, const struct dic_request *reques
     draft.job.params.max_failures = -1;
     draft.job.params.spec_json = dic_str(spec);
     draft.job.created_ms = dic_clock_wall_ms(api->clock);
+    draft.job.chunk_images = api->chunk_images;
     draft.job.idempotency_key = dic_str_len("", 0);
     draft.job.retry_of = dic_str(parent.id);
     return create(api, &draft, -1, response, err);

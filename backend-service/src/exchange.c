@@ -54,6 +54,43 @@ void dic_exchange_destroy(struct dic_exchange *exchange)
     dic_free(exchange);
 }
 
+/* ---- what the headers say ---- */
+
+static void note_single(struct dic_head_facts *facts, const char *name)
+{
+    static const char *const single_headers[] = {"Content-Type", "Content-Encoding",
+                                                 "Idempotency-Key", "Prefer", "Expect"};
+    for (unsigned i = 0; i < sizeof single_headers / sizeof single_headers[0]; i++) {
+        if (strcasecmp(name, single_headers[i]) == 0) {
+            if ((facts->seen & (1U << i)) != 0) {
+                facts->repeated = single_headers[i];
+            }
+            facts->seen |= 1U << i;
+        }
+    }
+}
+
+void dic_head_facts_add(struct dic_head_facts *facts, struct dic_str name, struct dic_str value)
+{
+    facts->header_count++;
+    facts->header_bytes += name.len + value.len + 4; /* ": " and the line's end */
+    facts->bad_header |= !dic_exchange_header_is_sound(name, value);
+    note_single(facts, name.ptr);
+    if (strcasecmp(name.ptr, "Host") == 0) {
+        facts->hosts++;
+    } else if (strcasecmp(name.ptr, "Content-Length") == 0) {
+        facts->content_lengths++;
+        facts->content_length = value;
+    } else if (strcasecmp(name.ptr, "Transfer-Encoding") == 0) {
+        facts->transfer_encodings++;
+        facts->transfer_encoding = value;
+    } else if (strcasecmp(name.ptr, "Content-Type") == 0) {
+        facts->content_type = value;
+    } else if (strcasecmp(name.ptr, "Content-Encoding") == 0) {
+        facts->content_encoding = value;
+    }
+}
+
 /* ---- checks ---- */
 
 static enum dic_code check_sizes(const struct dic_exchange *exchange,
@@ -123,9 +160,12 @@ static enum dic_code check_framing(const struct dic_head_facts *facts, struct di
     return DIC_OK;
 }
 
-static enum dic_code check_length(const struct dic_head_facts *facts, struct dic_err *err)
+/* *length_out is −1 when the headers do not say it. */
+static enum dic_code parse_length(const struct dic_head_facts *facts, int64_t *length_out,
+                                  struct dic_err *err)
 {
     uint64_t length = 0;
+    *length_out = facts->transfer_encodings == 0 ? 0 : -1;
     if (facts->content_lengths == 0) {
         return DIC_OK;
     }
@@ -133,9 +173,18 @@ static enum dic_code check_length(const struct dic_head_facts *facts, struct dic
         return dic_fail_field(err, DIC_E_MALFORMED, "Content-Length",
                               "Content-Length is not a whole number");
     }
-    if (length > DIC_MAX_BODY_BYTES) {
-        return dic_fail(err, DIC_E_TOO_LARGE, "the body has %" PRIu64 " bytes, the limit is %d",
-                        length, DIC_MAX_BODY_BYTES);
+    *length_out = length > INT64_MAX ? INT64_MAX : (int64_t)length;
+    return DIC_OK;
+}
+
+static enum dic_code check_length(struct dic_exchange *exchange, int64_t length,
+                                  struct dic_err *err)
+{
+    const struct dic_body_rule *rule = exchange->route->body;
+    exchange->body.ceiling = rule != NULL ? rule->max_bytes : DIC_MAX_BODY_BYTES;
+    if (length > 0 && (uint64_t)length > exchange->body.ceiling) {
+        return dic_fail(err, DIC_E_TOO_LARGE, "the body has %" PRId64 " bytes, the limit is %zu",
+                        length, exchange->body.ceiling);
     }
     return DIC_OK;
 }
@@ -160,25 +209,33 @@ static bool has_body(const struct dic_head_facts *facts)
            (facts->content_lengths > 0 && !dic_str_is(facts->content_length, "0"));
 }
 
-static enum dic_code check_type(const struct dic_head_facts *facts, int *status_out,
+static enum dic_code check_json(const struct dic_head_facts *facts, int *status_out,
                                 struct dic_err *err)
 {
-    if (!has_body(facts)) {
-        return DIC_OK;
-    }
-    *status_out = 415;
-    if (facts->content_encoding.len > 0 && !dic_str_is(facts->content_encoding, "identity")) {
-        return dic_fail_field(err, DIC_E_UNSUPPORTED, "Content-Encoding",
-                              "Content-Encoding '%.40s' is not supported; send the body as it is",
-                              facts->content_encoding.ptr);
-    }
-    if (!is_media_type(facts->content_type, "application/json")) {
+    if (has_body(facts) && !is_media_type(facts->content_type, "application/json")) {
+        *status_out = 415;
         return dic_fail_field(err, DIC_E_UNSUPPORTED, "Content-Type",
                               "Content-Type is '%.60s', expected is application/json",
                               facts->content_type.len > 0 ? facts->content_type.ptr : "");
     }
-    *status_out = 0;
     return DIC_OK;
+}
+
+static enum dic_code check_type(const struct dic_exchange *exchange,
+                                const struct dic_head_facts *facts, int64_t length, int *status_out,
+                                struct dic_err *err)
+{
+    const struct dic_body_rule *rule = exchange->route->body;
+    const struct dic_body_head head = {facts->content_type, length};
+    if (has_body(facts) && facts->content_encoding.len > 0 &&
+        !dic_str_is(facts->content_encoding, "identity")) {
+        *status_out = 415;
+        return dic_fail_field(err, DIC_E_UNSUPPORTED, "Content-Encoding",
+                              "Content-Encoding '%.40s' is not supported; send the body as it is",
+                              facts->content_encoding.ptr);
+    }
+    return rule != NULL ? rule->check(exchange->api, &exchange->request, &head, status_out, err)
+                        : check_json(facts, status_out, err);
 }
 
 static void allow_header(struct dic_response *response, unsigned methods)
@@ -216,7 +273,8 @@ enum dic_code dic_exchange_check_head(struct dic_exchange *exchange,
     exchange->close_after = true; /* until the framing is known to be sound */
     DIC_TRY(check_sizes(exchange, facts, status_out, err));
     DIC_TRY(check_framing(facts, err));
-    DIC_TRY(check_length(facts, err));
+    int64_t length = 0;
+    DIC_TRY(parse_length(facts, &length, err));
     exchange->close_after = has_body(facts); /* an early answer leaves the body unread */
     struct dic_str target = dic_str(exchange->target);
     size_t mark = dic_str_find(target, '?');
@@ -224,7 +282,8 @@ enum dic_code dic_exchange_check_head(struct dic_exchange *exchange,
     DIC_TRY(dic_query_parse(dic_str_skip(target, mark + 1), &exchange->query, err));
     exchange->request.path = dic_buf_view(&exchange->path);
     DIC_TRY(find_route(exchange, status_out, err));
-    DIC_TRY(check_type(facts, status_out, err));
+    DIC_TRY(check_length(exchange, length, err));
+    DIC_TRY(check_type(exchange, facts, length, status_out, err));
     exchange->close_after = false;
     return DIC_OK;
 }

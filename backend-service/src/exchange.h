@@ -43,7 +43,9 @@ struct dic_exchange {
     bool body_refused;
     size_t dropped_bytes; /* of a refused body */
     struct dic_watched *watched;
-    void *connection; /* the library's */
+    struct dic_api *api; /* for rules of a route's body */
+    void *connection;    /* the library's */
+    void *io_thread;     /* the server's, that runs the connection */
     void *server;
 };
 
@@ -65,7 +67,11 @@ struct dic_head_facts {
     bool is_http_1_0;
     bool bad_header;      /* see dic_exchange_header_is_sound */
     const char *repeated; /* a header that may stand once and stands twice, or NULL */
+    unsigned seen;        /* of those that may stand once: a bit each */
 };
+
+/* Takes one header down. name is NUL-terminated; both live as long as the facts. */
+void dic_head_facts_add(struct dic_head_facts *facts, struct dic_str name, struct dic_str value);
 
 /* RFC 9110 sections 5.1 and 5.5: the name is a token, the value has no control characters but tabs.
  * Others could be read as another header by somebody else. */

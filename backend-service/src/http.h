@@ -81,12 +81,27 @@ struct dic_api; /* the handlers' shared state, in api.h */
 typedef enum dic_handling (*dic_handler)(struct dic_api *api, const struct dic_request *request,
                                          struct dic_response *response);
 
-/* One row of the route table. A path segment "{job-id}" matches one segment. */
+/* What the headers say of a body that has not been read yet. */
+struct dic_body_head {
+    struct dic_str content_type; /* ptr NULL when there is none */
+    int64_t length;              /* −1: not said, the body comes in chunks */
+};
+
+/* For a route whose body is no JSON. *status_out is the answer's status when it is not the code's
+ * own. Runs on an I/O thread. */
+struct dic_body_rule {
+    size_t max_bytes;
+    enum dic_code (*check)(struct dic_api *api, const struct dic_request *request,
+                           const struct dic_body_head *head, int *status_out, struct dic_err *err);
+};
+
+/* One row of the route table. A last segment "{…}" matches any one. */
 struct dic_route {
     unsigned methods; /* of enum dic_method; HEAD is answered wherever GET is */
     const char *path;
     dic_handler handler;
     bool inline_ok; /* answers within microseconds when the store is local: run on the I/O thread */
+    const struct dic_body_rule *body; /* NULL: JSON of up to DIC_MAX_BODY_BYTES, or none */
 };
 
 /* The table, in router.c; ends with a row whose path is NULL. */

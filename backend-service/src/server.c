@@ -7,17 +7,13 @@
 #include "base/mem.h"
 #include "connection_watch.h"
 #include "exchange.h"
+#include "io_loop.h"
 #include "job/limits.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     MAX_QUEUED = 4096,
@@ -25,15 +21,32 @@ enum {
     STREAM_PIECE_BYTES = 64 * 1024 * 1024, /* ceiling of what a stream may hand over at once */
     CONNECTION_MEMORY_BYTES = 64 * 1024,   /* headers up to the limit, and room to say no beyond */
     STOP_STEP_MS = 5,
+    MAX_IO_THREADS = 64,
 };
+
+/* A thread and the instance of the library that it runs; a connection stays with it. */
+struct io_thread {
+    struct dic_server *server;
+    struct MHD_Daemon *daemon;
+    struct dic_io_loop *loop;
+};
+
+/* As strictly as the library can: from 0.9.77.1 on no bare LF ends a line. Level 3 is no stricter:
+ * 1.0.1 takes white space in chunk extensions there which level 2 refuses. */
+#if MHD_VERSION >= 0x00097701
+#define STRICTEST_FRAMING MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2
+#else
+#define STRICTEST_FRAMING MHD_OPTION_STRICT_FOR_CLIENT, 1
+#endif
 
 struct dic_server {
     struct dic_server_options options;
-    struct MHD_Daemon *daemon;
+    struct dic_listener *listener;
+    struct io_thread threads[MAX_IO_THREADS];
     struct dic_handler_pool *pool;
     struct dic_watch *watch;
-    uint16_t port;
     bool stopped;
+    atomic_uint_fast64_t open_connections;
     atomic_uint_fast64_t open_exchanges;
     atomic_uint_fast64_t body_bytes;
     atomic_uint_fast64_t refused;
@@ -162,6 +175,14 @@ static enum MHD_Result send_response(struct dic_server *server, struct dic_excha
 
 /* ---- running handlers ---- */
 
+/* From any thread. A library that runs in our loop has no means to wake it. */
+static void resume(struct dic_exchange *exchange)
+{
+    struct io_thread *thread = exchange->io_thread;
+    MHD_resume_connection(exchange->connection); /* the exchange may end with this */
+    dic_io_loop_wake(thread->loop);
+}
+
 static enum dic_handling call_handler(struct dic_server *server, struct dic_exchange *exchange)
 {
     enum dic_handling handling =
@@ -183,7 +204,7 @@ static void run_exchange(struct dic_pool_item *item)
         return;
     }
     exchange->state = DIC_EXCHANGE_READY;
-    MHD_resume_connection(exchange->connection);
+    resume(exchange);
 }
 
 static enum MHD_Result dispatch(struct dic_server *server, struct dic_exchange *exchange)
@@ -207,57 +228,19 @@ static enum MHD_Result dispatch(struct dic_server *server, struct dic_exchange *
         struct dic_err err = {0};
         (void)dic_fail(&err, DIC_E_BUSY, "more than %d requests are waiting", MAX_QUEUED);
         dic_exchange_fail(exchange, &err, 0);
-        MHD_resume_connection(exchange->connection);
+        resume(exchange);
     }
     return MHD_YES;
 }
 
 /* ---- reading requests ---- */
 
-struct gather {
-    struct dic_head_facts facts;
-    unsigned seen; /* bits of single_headers */
-};
-
-static const char *const single_headers[] = {"Content-Type", "Content-Encoding", "Idempotency-Key",
-                                             "Prefer", "Expect"};
-
-static void note_single(struct gather *gather, const char *name)
+static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_len, const char *value, size_t value_len)
 {
-    for (unsigned i = 0; i < sizeof single_headers / sizeof single_headers[0]; i++) {
-        if (strcasecmp(name, single_headers[i]) == 0) {
-            if ((gather->seen & (1U << i)) != 0) {
-                gather->facts.repeated = single_headers[i];
-            }
-            gather->seen |= 1U << i;
-        }
-    }
-}
-
-static enum MHD_Result gather_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                     size_t name_len, const char *value, size_t value_len)
-{
-    struct gather *gather = context;
-    struct dic_head_facts *facts = &gather->facts;
-    struct dic_str text = dic_str_len(value == NULL ? "" : value, value_len);
     (void)kind; /* always a header */
-    facts->header_count++;
-    facts->header_bytes += name_len + text.len + 4; /* ": " and the line's end */
-    facts->bad_header |= !dic_exchange_header_is_sound(dic_str_len(name, name_len), text);
-    note_single(gather, name);
-    if (strcasecmp(name, "Host") == 0) {
-        facts->hosts++;
-    } else if (strcasecmp(name, "Content-Length") == 0) {
-        facts->content_lengths++;
-        facts->content_length = text;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        facts->transfer_encodings++;
-        facts->transfer_encoding = text;
-    } else if (strcasecmp(name, "Content-Type") == 0) {
-        facts->content_type = text;
-    } else if (strcasecmp(name, "Content-Encoding") == 0) {
-        facts->content_encoding = text;
-    }
+    dic_head_facts_add(context, dic_str_len(name, name_len),
+                       dic_str_len(value == NULL ? "" : value, value_len));
     return MHD_YES;
 }
 
@@ -282,14 +265,14 @@ static enum dic_method parse_method(const char *word)
 static enum MHD_Result begin(struct dic_server *server, struct dic_exchange *exchange,
                              const char *method, const char *version)
 {
-    struct gather gather = {.facts = {.is_http_1_0 = strcmp(version, "HTTP/1.0") == 0}};
+    struct dic_head_facts facts = {.is_http_1_0 = strcmp(version, "HTTP/1.0") == 0};
     struct dic_err err = {0};
     int status = 0;
     exchange->request.method = parse_method(method);
-    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, gather_header, &gather);
+    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, note_header, &facts);
     dic_watch_body(exchange->watched);
     exchange->state = DIC_EXCHANGE_BODY;
-    if (dic_exchange_check_head(exchange, &gather.facts, &status, &err) == DIC_OK) {
+    if (dic_exchange_check_head(exchange, &facts, &status, &err) == DIC_OK) {
         return MHD_YES;
     }
     if (status == 405 && strcmp(method, "OPTIONS") == 0) {
@@ -316,7 +299,7 @@ static enum MHD_Result take_body(struct dic_server *server, struct dic_exchange 
     atomic_fetch_sub(&server->body_bytes, len);
     if (exchange->body_refused) {
         exchange->dropped_bytes += len;
-        return exchange->dropped_bytes <= DIC_MAX_BODY_BYTES ? MHD_YES : MHD_NO;
+        return exchange->dropped_bytes <= exchange->body.ceiling ? MHD_YES : MHD_NO;
     }
     if (exchange->body.poisoned) {
         (void)dic_fail(&err, DIC_E_TOO_LARGE, "the body is over %zu bytes", exchange->body.ceiling);
@@ -365,9 +348,12 @@ static struct dic_watched *watched_of(struct MHD_Connection *connection)
 
 static void *request_line(void *context, const char *target, struct MHD_Connection *connection)
 {
-    struct dic_server *server = context;
+    struct io_thread *thread = context;
+    struct dic_server *server = thread->server;
     struct dic_exchange *exchange = dic_exchange_new(target);
     exchange->server = server;
+    exchange->api = server->options.api;
+    exchange->io_thread = thread;
     exchange->watched = watched_of(connection);
     exchange->request.query = query;
     exchange->request.header = header;
@@ -406,9 +392,11 @@ static void connection_notice(void *context, struct MHD_Connection *connection,
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = info == NULL ? NULL : dic_watch_add(server->watch, info->connect_fd);
+        atomic_fetch_add(&server->open_connections, 1);
     } else {
         dic_watch_remove(server->watch, *socket_context);
         *socket_context = NULL;
+        atomic_fetch_sub(&server->open_connections, 1);
     }
 }
 
@@ -430,59 +418,113 @@ static void log_library(void *context, const char *format, va_list args)
     dic_log_message(DIC_LOG_DEBUG, "http_library", "%s", text);
 }
 
-/* ---- life ---- */
+/* ---- the threads ---- */
 
-static enum dic_code parse_address(const struct dic_server_options *options,
-                                   struct sockaddr_storage *out, bool *is_v6_out,
-                                   struct dic_err *err)
+static void run_library(void *context)
 {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    memset(out, 0, sizeof *out);
-    *is_v6_out = strchr(options->bind_address, ':') != NULL;
-    if (*is_v6_out && inet_pton(AF_INET6, options->bind_address, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(options->port);
-        return DIC_OK;
-    }
-    if (!*is_v6_out && inet_pton(AF_INET, options->bind_address, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(options->port);
-        return DIC_OK;
-    }
-    return dic_fail_field(err, DIC_E_INVALID, "BIND_ADDRESS",
-                          "BIND_ADDRESS='%.60s' is not a numeric IP address",
-                          options->bind_address);
+    struct io_thread *thread = context;
+    MHD_run(thread->daemon); /* never waits: only its own threads would */
 }
 
-static enum dic_code start_daemon(struct dic_server *server, struct dic_err *err)
+static int64_t library_timeout_ms(void *context)
+{
+    const struct io_thread *thread = context;
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    if (MHD_get_timeout(thread->daemon, &ms) != MHD_YES) {
+        return -1;
+    }
+    return ms > INT32_MAX ? INT32_MAX : (int64_t)ms;
+}
+
+/* Two threads may see the last place free at once: then there is one connection too many. */
+static bool has_room(void *context)
+{
+    const struct io_thread *thread = context;
+    const struct dic_server *server = thread->server;
+    return atomic_load(&server->open_connections) < server->options.max_connections;
+}
+
+static void add_connection(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len)
+{
+    struct io_thread *thread = context;
+    if (MHD_add_connection(thread->daemon, fd, peer, peer_len) != MHD_YES) {
+        atomic_fetch_add(&thread->server->refused, 1); /* the library has closed the socket */
+    }
+}
+
+static enum dic_code start_thread(struct dic_server *server, struct io_thread *thread,
+                                  struct dic_err *err)
 {
     const struct dic_server_options *options = &server->options;
-    struct sockaddr_storage address;
-    bool is_v6 = false;
-    DIC_TRY(parse_address(options, &address, &is_v6, err));
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                     (is_v6 ? MHD_USE_IPv6 : 0U);
-    errno = 0;
-    server->daemon = MHD_start_daemon(
-        flags, options->port, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_library,
-        NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)options->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+    thread->server = server;
+    thread->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)options->max_connections + MAX_IO_THREADS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)options->idle_timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, request_line, server, MHD_OPTION_NOTIFY_COMPLETED, completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
-        options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-        (unsigned)options->io_threads, MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        return dic_fail_field(err, DIC_E_UPSTREAM, "PORT", "cannot listen on %s port %u: %s",
-                              options->bind_address, options->port, strerror(errno));
+        (unsigned)options->idle_timeout_s, STRICTEST_FRAMING, MHD_OPTION_URI_LOG_CALLBACK,
+        request_line, thread, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_END);
+    const union MHD_DaemonInfo *epoll =
+        thread->daemon == NULL ? NULL
+                               : MHD_get_daemon_info(thread->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (epoll == NULL) {
+        return dic_fail(err, DIC_E_UPSTREAM, "cannot start the HTTP library: %s", strerror(errno));
     }
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    server->port = info == NULL ? options->port : info->port;
+    const struct dic_io_work work = {
+        .fd = epoll->epoll_fd,
+        .run = run_library,
+        .timeout_ms = library_timeout_ms,
+        .has_room = has_room,
+        .add = add_connection,
+        .context = thread,
+    };
+    return dic_io_loop_start(&work, server->listener, &thread->loop, err);
+}
+
+static void wake_threads(struct dic_server *server)
+{
+    for (uint32_t i = 0; i < server->options.io_threads; i++) {
+        dic_io_loop_wake(server->threads[i].loop);
+    }
+}
+
+static void stop_threads(struct dic_server *server)
+{
+    for (uint32_t i = 0; i < server->options.io_threads; i++) {
+        struct io_thread *thread = &server->threads[i];
+        dic_io_loop_stop(thread->loop);
+        if (thread->daemon != NULL) {
+            MHD_stop_daemon(thread->daemon);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+static enum dic_code start(struct dic_server *server, struct dic_err *err)
+{
+    const struct dic_server_options *options = &server->options;
+    if (options->io_threads < 1 || options->io_threads > MAX_IO_THREADS) {
+        return dic_fail(err, DIC_E_INVALID, "%u I/O threads, 1 to %d are possible",
+                        options->io_threads, MAX_IO_THREADS);
+    }
+    DIC_TRY(dic_listener_open(options->bind_address, options->port, &server->listener, err));
+    for (uint32_t i = 0; i < options->io_threads; i++) {
+        DIC_TRY(start_thread(server, &server->threads[i], err));
+    }
     return DIC_OK;
+}
+
+static void say_listening(const struct dic_server *server)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_INFO, "listening");
+    dic_log_int(&log, "port", dic_listener_port(server->listener));
+    dic_log_str(&log, "libmicrohttpd", MHD_get_version());
+    dic_log_end(&log);
 }
 
 enum dic_code dic_server_start(const struct dic_server_options *options,
@@ -497,18 +539,19 @@ enum dic_code dic_server_start(const struct dic_server_options *options,
     };
     server->watch = dic_watch_new(&watch);
     server->pool = dic_handler_pool_new(options->handler_threads, MAX_QUEUED);
-    enum dic_code code = start_daemon(server, err);
+    enum dic_code code = start(server, err);
     if (code != DIC_OK) {
         dic_server_destroy(server);
-        return code;
+    } else {
+        say_listening(server);
+        *server_out = server;
     }
-    *server_out = server;
-    return DIC_OK;
+    return code;
 }
 
 uint16_t dic_server_port(const struct dic_server *server)
 {
-    return server->port;
+    return dic_listener_port(server->listener);
 }
 
 void dic_server_stop(struct dic_server *server, uint32_t grace_ms)
@@ -517,23 +560,20 @@ void dic_server_stop(struct dic_server *server, uint32_t grace_ms)
         return;
     }
     server->stopped = true;
-    if (server->daemon != NULL) {
-        MHD_socket listening = MHD_quiesce_daemon(server->daemon);
+    if (server->listener != NULL) {
+        dic_listener_stop(server->listener);
+        wake_threads(server);
         dic_handler_pool_hurry(server->pool);
         for (uint32_t waited = 0; atomic_load(&server->open_exchanges) > 0 && waited < grace_ms;
              waited += STOP_STEP_MS) {
             dic_sleep_ms(STOP_STEP_MS);
         }
-        if (listening != MHD_INVALID_SOCKET) {
-            close(listening);
-        }
     }
     dic_handler_pool_destroy(server->pool); /* resumes every connection that is still suspended */
     server->pool = NULL;
-    if (server->daemon != NULL) {
-        MHD_stop_daemon(server->daemon);
-        server->daemon = NULL;
-    }
+    stop_threads(server);
+    dic_listener_close(server->listener);
+    server->listener = NULL;
 }
 
 void dic_server_destroy(struct dic_server *server)

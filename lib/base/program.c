@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void print_help(const struct dic_program *program)
@@ -17,7 +18,9 @@ static void print_help(const struct dic_program *program)
                    "%s — %s\n\nusage: %s [--help | --version | --check-config | "
                    "--print-config-docs]\n\nSettings are environment variables:\n",
                    program->name, program->summary, program->name);
-    dic_settings_help(program->settings, program->setting_count, &text);
+    for (size_t i = 0; i < program->group_count; i++) {
+        dic_settings_help(program->groups[i].table, program->groups[i].count, &text);
+    }
     fputs(text.ptr, stdout);
     dic_buf_clean_up(&text);
 }
@@ -26,9 +29,29 @@ static void print_docs(const struct dic_program *program)
 {
     struct dic_buf text;
     dic_buf_init(&text, 1 << 20);
-    dic_settings_docs(program->settings, program->setting_count, &text);
+    dic_buf_append_text(&text, "| variable | default | range | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < program->group_count; i++) {
+        dic_settings_docs(program->groups[i].table, program->groups[i].count, &text);
+    }
     fputs(text.ptr, stdout);
     dic_buf_clean_up(&text);
+}
+
+enum dic_code dic_program_read_settings(const struct dic_program *program, struct dic_err *err)
+{
+    for (size_t i = 0; i < program->group_count; i++) {
+        const struct dic_settings_group *group = &program->groups[i];
+        DIC_TRY(dic_settings_read(group->table, group->count, group->settings, err));
+    }
+    return DIC_OK;
+}
+
+void dic_program_log_settings(const struct dic_program *program)
+{
+    for (size_t i = 0; i < program->group_count; i++) {
+        const struct dic_settings_group *group = &program->groups[i];
+        dic_settings_log(group->table, group->count, group->settings);
+    }
 }
 
 enum dic_program_mode dic_program_start(const struct dic_program *program, int argc, char **argv)
@@ -92,6 +115,20 @@ int dic_program_wait_for_signal(void)
     while (sigwait(&set, &received) != 0) {
     }
     return received;
+}
+
+uint64_t dic_program_raise_open_files(uint64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    if (limit.rlim_cur >= wanted) {
+        return limit.rlim_cur;
+    }
+    const uint64_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 char *dic_program_folder(void)

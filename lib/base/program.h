@@ -12,14 +12,25 @@ enum dic_program_mode {
     DIC_PROGRAM_USAGE_ERROR, /* already reported on stderr */
 };
 
+/* A part's settings: its table, and the struct that its offsets are of. */
+struct dic_settings_group {
+    const struct dic_setting *table;
+    size_t count;
+    void *settings; /* filled by dic_program_read_settings */
+};
+
 struct dic_program {
     const char *name;
     const char *summary; /* one sentence */
     const char *version;
-    const struct dic_setting *settings;
-    size_t setting_count;
+    const struct dic_settings_group *groups;
+    size_t group_count;
 };
 
+DIC_MUST_USE enum dic_code dic_program_read_settings(const struct dic_program *program,
+                                                     struct dic_err *err);
+/* One log line a group with every effective value, secrets masked. */
+void dic_program_log_settings(const struct dic_program *program);
 enum dic_program_mode dic_program_start(const struct dic_program *program, int argc, char **argv);
 /* Reports on stderr as a person reads it, and returns the exit status 1. */
 int dic_program_failed(const struct dic_program *program, const struct dic_err *err);
@@ -30,6 +41,10 @@ int dic_program_checked(const struct dic_program *program);
 void dic_program_block_signals(void);
 /* Waits for one of them and returns it. */
 int dic_program_wait_for_signal(void);
+
+/* Raises the process's limit of open files to `wanted` if the system allows it, or as far as it
+ * does; the limit as it is then. Many systems start programs with 1,024 and allow far more. */
+uint64_t dic_program_raise_open_files(uint64_t wanted);
 
 /* The folder that the program file lies in, e.g. "/usr/bin"; the caller frees it. */
 char *dic_program_folder(void);

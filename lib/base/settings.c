@@ -144,7 +144,6 @@ void dic_settings_help(const struct dic_setting *table, size_t count, struct dic
 
 void dic_settings_docs(const struct dic_setting *table, size_t count, struct dic_buf *out)
 {
-    dic_buf_append_text(out, "| variable | default | range | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < count; i++) {
         const char *fallback = table[i].fallback;
         dic_buf_printf(out, "| `%s` | %s%s%s | ", table[i].name, fallback && *fallback ? "`" : "",

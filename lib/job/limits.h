@@ -20,6 +20,10 @@ enum {
     DIC_MAX_MANIFEST_LINE_BYTES = 8192,
     DIC_MAX_ROW_ID_BYTES = 256, /* a client's own id of an image */
 
+    DIC_MAX_UPLOADS = 1000, /* of one POST /uploads */
+    DIC_MAX_UPLOAD_NAME_BYTES = 255,
+    DIC_UPLOAD_EXPIRES_S = 3600,
+
     DIC_CHUNK_IMAGES = 100, /* default; DIC_MAX_CHUNK_IMAGES is the ceiling */
     DIC_MAX_CHUNK_IMAGES = 500,
     DIC_MAX_CHUNK_BYTES = 256 * 1024 * 1024,
@@ -39,6 +43,7 @@ enum {
     DIC_MAX_IMAGE_PIXELS = 64000000,
     DIC_MAX_JPEG_SCANS = 100,
     DIC_MAX_DECODE_MEMORY = 256 * 1024 * 1024,
+    DIC_DECODER_OVERHEAD = 32 * 1024 * 1024, /* beside the picture: rows, tables, the allocator */
     DIC_DECODE_TIMEOUT_MS = 5000,
 };
 

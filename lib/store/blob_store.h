@@ -27,6 +27,14 @@ struct dic_blob_info {
 typedef enum dic_code (*dic_blob_visit)(void *context, struct dic_str key, int64_t size_bytes,
                                         struct dic_err *err);
 
+/* An object that somebody without access is to store, by an HTTP PUT. */
+struct dic_blob_upload {
+    struct dic_str key;
+    struct dic_str content_type;
+    int64_t size_bytes;
+    uint32_t expires_s; /* from now, at most */
+};
+
 struct dic_blob_store_ops {
     /* Appends the whole object to out, at most max_bytes. info_out may be NULL. */
     enum dic_code (*get)(void *impl, struct dic_str key, int64_t max_bytes, struct dic_buf *out,
@@ -44,7 +52,14 @@ struct dic_blob_store_ops {
      * of their bytes, at most limit. *more_out tells whether there are further ones. */
     enum dic_code (*list)(void *impl, struct dic_str prefix, struct dic_str after, uint32_t limit,
                           dic_blob_visit visit, void *context, bool *more_out, struct dic_err *err);
+    /* Of a key without an object: DIC_OK or NOT_FOUND, as the adapter finds it cheaper to tell. */
     enum dic_code (*remove)(void *impl, struct dic_str key, struct dic_err *err);
+    /* NULL where the store is no server of its own. Appends a URL good for one PUT of exactly this
+     * upload, with the headers Content-Type, Content-Length and If-None-Match: *, for
+     * *expires_s_out seconds. */
+    enum dic_code (*presign_put)(void *impl, const struct dic_blob_upload *upload,
+                                 struct dic_buf *url_out, uint32_t *expires_s_out,
+                                 struct dic_err *err);
     void (*destroy)(void *impl);
 };
 

@@ -46,6 +46,7 @@ struct dic_new_job {
     struct dic_str
         keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
     struct dic_str retry_of; /* empty, or the parent: then at most one live child exists */
+    uint32_t chunk_images;   /* how this service cuts jobs */
 };
 
 enum dic_create_result {
@@ -120,6 +121,9 @@ struct dic_job_store_ops {
                             struct dic_err *err);
     enum dic_code (*get)(void *impl, const char *job_id, struct dic_job *out,
                          struct dic_buf *memory, struct dic_err *err);
+    /* As get, but the totals of a live job may be missing: for those who want what was asked. */
+    enum dic_code (*peek)(void *impl, const char *job_id, struct dic_job *out,
+                          struct dic_buf *memory, struct dic_err *err);
     enum dic_code (*list)(void *impl, const struct dic_job_filter *filter, dic_job_visit visit,
                           void *context, struct dic_err *err);
 
@@ -137,6 +141,12 @@ struct dic_job_store_ops {
                                  const struct dic_segment_plan *segment, bool *sent_out,
                                  struct dic_err *err);
 
+    /* The source is bad: as stop with DIC_JOB_FAILING, but only while the job is being planned and
+     * this is its next segment; DIC_E_CONFLICT otherwise: what a slow planner finds is not the
+     * job's fault once another has planned past it. */
+    enum dic_code (*fail_plan)(void *impl, const char *job_id, uint32_t segment,
+                               struct dic_str reason, struct dic_err *err);
+
     /* DIC_E_NOT_FOUND: no such job or chunk; DIC_E_CONFLICT: the job is not open any more. */
     enum dic_code (*get_chunk)(void *impl, const char *job_id, uint32_t chunk,
                                struct dic_chunk *out, struct dic_buf *memory, struct dic_err *err);
@@ -153,7 +163,7 @@ struct dic_job_store_ops {
                             size_t *count_io, struct dic_buf *memory, struct dic_err *err);
 
     /* stop is CANCELLING, EXPIRING or FAILING; DIC_E_CONFLICT when the job has ended or is past
-     * stopping; repeating it is fine. After it returns nothing more is booked. */
+     * stopping; repeating it is fine. No booking that starts after it returns is booked. */
     enum dic_code (*stop)(void *impl, const char *job_id, enum dic_job_state stop,
                           struct dic_str reason, struct dic_err *err);
     /* Ends a stopping job: counts what was never classified as skipped. */

@@ -59,6 +59,24 @@ static enum dic_code check_version(const struct dic_json *root, struct dic_err *
     return DIC_OK;
 }
 
+/* Of a tenant that this deployment does not serve: not to be worked on, and not ours to remove. */
+static enum dic_code check_tenant(const struct dic_json *root, struct dic_err *err)
+{
+    const struct dic_json *value = NULL;
+    struct dic_str tenant = {0};
+    DIC_TRY(member(root, "tenant", &value, err));
+    if (dic_json_get_str(value, "tenant", &tenant, err) != DIC_OK) {
+        return DIC_E_MALFORMED;
+    }
+    if (!dic_str_is(tenant, DIC_TENANT)) {
+        return dic_fail_field(err, DIC_E_UNSUPPORTED, "tenant",
+                              "message of tenant '%.*s', this service works for '" DIC_TENANT "'",
+                              (int)(tenant.len < 40 ? tenant.len : 40),
+                              tenant.len > 0 ? tenant.ptr : "");
+    }
+    return DIC_OK;
+}
+
 enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, struct dic_err *err)
 {
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
@@ -66,6 +84,7 @@ enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, st
     struct dic_str text = {0};
     DIC_TRY(dic_json_parse(body, &root, err));
     DIC_TRY(check_version(root, err));
+    DIC_TRY(check_tenant(root, err));
     DIC_TRY(member(root, "kind", &value, err));
     if (dic_json_get_str(value, "kind", &text, err) != DIC_OK) {
         return DIC_E_MALFORMED;

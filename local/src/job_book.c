@@ -153,6 +153,32 @@ enum dic_code dic_sqlite_stop(void *impl, const char *job_id, enum dic_job_state
     return dic_local_db_write(impl, stop_job, &stop, err);
 }
 
+struct fail_plan {
+    struct stop stop; /* first: stop_job takes it */
+    uint32_t segment;
+};
+
+static enum dic_code fail_plan(struct dic_db_connection *connection, void *argument,
+                               struct dic_err *err)
+{
+    struct fail_plan *fail = argument;
+    struct dic_job_head head;
+    DIC_TRY(dic_job_head_read(connection, fail->stop.job_id, &head, err));
+    if (head.state != DIC_JOB_PLANNING || head.segments != fail->segment) {
+        return dic_fail(err, DIC_E_CONFLICT, "job '%s' is planned past segment %" PRIu32,
+                        fail->stop.job_id, fail->segment);
+    }
+    return stop_job(connection, &fail->stop, err);
+}
+
+enum dic_code dic_sqlite_fail_plan(void *impl, const char *job_id, uint32_t segment,
+                                   struct dic_str reason, struct dic_err *err)
+{
+    struct fail_plan fail = {{.job_id = job_id, .state = DIC_JOB_FAILING, .reason = reason},
+                             segment};
+    return dic_local_db_write(impl, fail_plan, &fail, err);
+}
+
 static enum dic_code seal_job(struct dic_db_connection *connection, void *argument,
                               struct dic_err *err)
 {

@@ -63,6 +63,8 @@ enum dic_code dic_sqlite_book(void *impl, const char *job_id, const struct dic_b
                               enum dic_book_result *result_out, struct dic_err *err);
 enum dic_code dic_sqlite_stop(void *impl, const char *job_id, enum dic_job_state stop,
                               struct dic_str reason, struct dic_err *err);
+enum dic_code dic_sqlite_fail_plan(void *impl, const char *job_id, uint32_t segment,
+                                   struct dic_str reason, struct dic_err *err);
 enum dic_code dic_sqlite_seal(void *impl, const char *job_id, struct dic_err *err);
 enum dic_code dic_sqlite_sweep(void *impl, int64_t now_ms, int64_t retention_ms, uint32_t limit,
                                uint32_t *repaired_out, struct dic_err *err);

@@ -230,7 +230,7 @@ static void disconnect(struct dic_db_connection *connection)
 static enum dic_code execute(sqlite3 *sqlite, const char *sql, struct dic_err *err)
 {
     if (sqlite3_exec(sqlite, sql, NULL, NULL, NULL) != SQLITE_OK) {
-        return sqlite_failed(sqlite, "statement", err);
+        return sqlite_failed(sqlite, sqlite3_db_filename(sqlite, "main"), err);
     }
     return DIC_OK;
 }
@@ -514,8 +514,8 @@ static enum dic_code folder_in_use(int lock_fd, const char *data_dir, struct dic
     ssize_t len = pread(lock_fd, pid, sizeof pid - 1, 0);
     pid[len > 0 ? strcspn(pid, "\n") : 0] = '\0';
     return dic_fail_field(err, DIC_E_CONFLICT, "DATA_DIR",
-                          "the data folder %s is in use by process %s", data_dir,
-                          pid[0] == '\0' ? "?" : pid);
+                          "the data folder %s is in use by process %s; DATA_DIR chooses another",
+                          data_dir, pid[0] == '\0' ? "?" : pid);
 }
 
 static enum dic_code lock_folder(struct dic_local_db *db, const char *data_dir, struct dic_err *err)

@@ -26,6 +26,27 @@ static enum dic_code make_folder(const char *path, struct dic_err *err)
     return DIC_OK;
 }
 
+/* Said here in terms of the setting: later it would be some file below it that cannot be made. */
+static enum dic_code prepare_data_folder(const char *data_dir, struct dic_err *err)
+{
+    struct stat info;
+    if (mkdir(data_dir, 0755) != 0 && errno != EEXIST) {
+        return dic_fail_field(err, DIC_E_INVALID, "DATA_DIR",
+                              "cannot make the data folder DATA_DIR='%.100s': %s%s", data_dir,
+                              strerror(errno), errno == ENOENT ? "; make its parent first" : "");
+    }
+    if (stat(data_dir, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return dic_fail_field(err, DIC_E_INVALID, "DATA_DIR", "DATA_DIR='%.100s' is not a folder",
+                              data_dir);
+    }
+    if (access(data_dir, R_OK | W_OK | X_OK) != 0) {
+        return dic_fail_field(err, DIC_E_INVALID, "DATA_DIR",
+                              "cannot write to the data folder DATA_DIR='%.100s': %s", data_dir,
+                              strerror(errno));
+    }
+    return DIC_OK;
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0) {
@@ -35,17 +56,21 @@ static void close_fd(int *fd)
 
 static enum dic_code copy_file(const char *from, const char *to, struct dic_err *err)
 {
-    DIC_CLEANUP(close_fd) int source = open(from, O_RDONLY | O_CLOEXEC);
-    DIC_CLEANUP(close_fd) int target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     struct stat info;
-    if (source < 0 || target < 0 || fstat(source, &info) != 0) {
-        return dic_fail(err, DIC_E_UPSTREAM, "cannot copy %s to %s: %s", from, to, strerror(errno));
+    DIC_CLEANUP(close_fd) int source = open(from, O_RDONLY | O_CLOEXEC);
+    if (source < 0 || fstat(source, &info) != 0) {
+        return dic_fail(err, DIC_E_UPSTREAM, "cannot read the sample photo %s: %s", from,
+                        strerror(errno));
+    }
+    DIC_CLEANUP(close_fd) int target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (target < 0) {
+        return dic_fail(err, DIC_E_UPSTREAM, "cannot write %s: %s", to, strerror(errno));
     }
     for (off_t done = 0; done < info.st_size;) {
         ssize_t step = sendfile(target, source, &done, (size_t)(info.st_size - done));
         if (step <= 0) {
-            return dic_fail(err, DIC_E_UPSTREAM, "cannot copy %s to %s: %s", from, to,
-                            strerror(errno));
+            return dic_fail(err, DIC_E_UPSTREAM, "cannot write %s: %s", to,
+                            step == 0 ? "the sample photo became shorter" : strerror(errno));
         }
     }
     return DIC_OK;
@@ -110,7 +135,7 @@ enum dic_code dic_samples_seed(const char *data_dir, const char *samples_dir, st
     DIC_CLEANUP(dic_free_cleanup) char *bucket = join(data_dir, "bucket");
     /* Filled under another name, so that a crash in between does not leave half of it for good. */
     DIC_CLEANUP(dic_free_cleanup) char *unfinished = join(data_dir, "bucket.unfinished");
-    DIC_TRY(make_folder(data_dir, err));
+    DIC_TRY(prepare_data_folder(data_dir, err));
     if (access(bucket, F_OK) == 0) {
         return DIC_OK;
     }

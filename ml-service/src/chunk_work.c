@@ -120,13 +120,19 @@ void dic_chunk_work_submit(struct dic_chunk_work *work, struct dic_pipeline *pip
     }
 }
 
-void dic_chunk_work_fail_all(struct dic_chunk_work *work, enum dic_row_error error,
-                             const char *message)
+void dic_chunk_work_set_errors(struct dic_chunk_work *work, enum dic_row_error error,
+                               const char *message)
 {
     for (uint32_t i = 0; i < work->image_count; i++) {
         work->tasks[i].error = error;
         snprintf(work->tasks[i].message, sizeof work->tasks[i].message, "%s", message);
     }
+}
+
+void dic_chunk_work_fail_all(struct dic_chunk_work *work, enum dic_row_error error,
+                             const char *message)
+{
+    dic_chunk_work_set_errors(work, error, message);
     atomic_fetch_sub(work->backlog, (int)work->image_count);
     atomic_store(&work->unfinished, 0);
     work->finished(work);

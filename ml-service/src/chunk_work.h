@@ -44,7 +44,10 @@ DIC_MUST_USE enum dic_code dic_chunk_work_new(const struct dic_delivery *deliver
                                               struct dic_err *err);
 void dic_chunk_work_destroy(struct dic_chunk_work *work);
 void dic_chunk_work_submit(struct dic_chunk_work *work, struct dic_pipeline *pipeline);
-/* Ends all tasks as rows with this error, without the pipeline. */
+/* Makes every row this error. */
+void dic_chunk_work_set_errors(struct dic_chunk_work *work, enum dic_row_error error,
+                               const char *message);
+/* The same, and ends all tasks, without the pipeline. */
 void dic_chunk_work_fail_all(struct dic_chunk_work *work, enum dic_row_error error,
                              const char *message);
 bool dic_chunk_work_any_abandoned(const struct dic_chunk_work *work);

@@ -33,8 +33,9 @@ static void close_gif(GifFileType **gif)
 static bool gif_fail(struct dic_image_report *report, int code)
 {
     const char *reason = GifErrorString(code);
-    return dic_image_fail(report, DIC_ROW_CORRUPT_IMAGE, "GIF: %s",
-                          reason == NULL ? "data ends early" : reason);
+    return dic_image_fail(
+        report, code == D_GIF_ERR_NOT_ENOUGH_MEM ? DIC_ROW_TOO_LARGE : DIC_ROW_CORRUPT_IMAGE,
+        "GIF: %s", reason == NULL ? "data ends early" : reason);
 }
 
 /* Takes what matters of an extension, the transparent colour, and passes over the rest. */

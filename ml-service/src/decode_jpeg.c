@@ -40,9 +40,11 @@ static enum dic_row_error row_error_of(int libjpeg_code)
     switch (libjpeg_code) {
     case JERR_BAD_PRECISION:
     case JERR_SOF_UNSUPPORTED:
-    case JERR_ARITH_NOTIMPL:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_NOTIMPL:
+#if JPEG_LIB_VERSION < 70 /* not in the ABI of libjpeg 8, which Ubuntu has */
+    case JERR_ARITH_NOTIMPL:
+#endif
         return DIC_ROW_UNSUPPORTED_FORMAT;
     case JERR_IMAGE_TOO_BIG:
     case JERR_NO_BACKING_STORE:

@@ -91,7 +91,8 @@ static uint32_t png_orientation(const uint8_t *bytes, size_t len)
 
 static bool png_fail(struct dic_image_report *report, int code)
 {
-    return dic_image_fail(report, DIC_ROW_CORRUPT_IMAGE, "%s", spng_strerror(code));
+    return dic_image_fail(report, code == SPNG_EMEM ? DIC_ROW_TOO_LARGE : DIC_ROW_CORRUPT_IMAGE,
+                          "%s", spng_strerror(code));
 }
 
 static void free_context(spng_ctx **ctx)

@@ -23,11 +23,16 @@ static bool is_hopeless(enum dic_code code)
            code == DIC_E_DENIED || code == DIC_E_CONFLICT || code == DIC_E_TOO_LARGE;
 }
 
+/* A CONFLICT is none of the job: another planner has got past this point. */
 static enum dic_code fail_job(const struct dic_planner *planner, const char *job_id,
-                              const struct dic_err *why, struct dic_err *err)
+                              uint32_t segment, const struct dic_err *why, struct dic_err *err)
 {
-    DIC_TRY(planner->jobs.ops->stop(planner->jobs.impl, job_id, DIC_JOB_FAILING, dic_str(why->msg),
-                                    err));
+    enum dic_code code =
+        planner->jobs.ops->fail_plan(planner->jobs.impl, job_id, segment, dic_str(why->msg), err);
+    if (code == DIC_E_CONFLICT) {
+        return DIC_OK;
+    }
+    DIC_TRY(code);
     struct dic_log log;
     dic_log_begin(&log, DIC_LOG_WARN, "job_not_plannable");
     dic_log_str(&log, "job_id", job_id);
@@ -82,31 +87,33 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
 /* Fills one segment; a source that is bad makes the job fail, which is an orderly end. */
 static enum dic_code plan_segment(const struct dic_planner *planner,
                                   const struct dic_plan_source *source, uint32_t segment,
-                                  struct dic_str resume_text, bool *ended_out, struct dic_err *err)
+                                  struct dic_str resume_text, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf after;
     DIC_CLEANUP(dic_segment_builder_clean_up) struct dic_segment_builder builder;
     struct dic_resume resume = {0};
     struct dic_err why = {0};
+    bool ended = false;
     dic_buf_init(&after, DIC_MAX_KEY_BYTES * 4);
     dic_segment_builder_init(&builder, planner->chunk_images, 0);
     DIC_TRY(dic_resume_parse(resume_text, &resume, &after, err));
     builder.next_image = resume.image;
     enum dic_code code =
-        fillers[source->job->params.source](source, &resume, &builder, &after, ended_out, &why);
+        fillers[source->job->params.source](source, &resume, &builder, &after, &ended, &why);
     if (code == DIC_OK) {
-        code = check_size(builder.next_image, segment, *ended_out, &why);
+        code = check_size(builder.next_image, segment, ended, &why);
     }
     if (code == DIC_OK) {
-        return store_segment(planner, source->job->id, segment, &builder, &resume, *ended_out, err);
+        return store_segment(planner, source->job->id, segment, &builder, &resume, ended, err);
     }
     if (is_hopeless(code)) {
-        *ended_out = true;
-        return fail_job(planner, source->job->id, &why, err);
+        return fail_job(planner, source->job->id, segment, &why, err);
     }
     return dic_fail(err, code, "%s", why.msg);
 }
 
+/* Goes on until the store says that planning is over: another planner may have been faster, and its
+ * cut is the one that counts, also where it ends. */
 static enum dic_code plan_all(const struct dic_planner *planner,
                               const struct dic_plan_source *source, bool *done_out,
                               struct dic_err *err)
@@ -114,13 +121,16 @@ static enum dic_code plan_all(const struct dic_planner *planner,
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf resume;
     dic_buf_init(&resume, RESUME_BYTES);
     while (!*done_out && !atomic_load(planner->stop)) {
-        /* Asked anew each time: another planner may have been faster, and its cut is the one that
-         * counts. */
         uint32_t segment = 0;
         dic_buf_clear(&resume);
-        DIC_TRY(planner->jobs.ops->begin_plan(planner->jobs.impl, source->job->id, &segment,
-                                              &resume, err));
-        DIC_TRY(plan_segment(planner, source, segment, dic_buf_view(&resume), done_out, err));
+        enum dic_code code = planner->jobs.ops->begin_plan(planner->jobs.impl, source->job->id,
+                                                           &segment, &resume, err);
+        if (code == DIC_E_CONFLICT) {
+            *done_out = true;
+            return DIC_OK;
+        }
+        DIC_TRY(code);
+        DIC_TRY(plan_segment(planner, source, segment, dic_buf_view(&resume), err));
     }
     return DIC_OK;
 }
@@ -133,7 +143,7 @@ enum dic_code dic_planner_run(const struct dic_planner *planner, const char *job
     struct dic_job job = {0};
     dic_buf_init(&memory, JOB_RECORD_BYTES);
     *done_out = false;
-    DIC_TRY(planner->jobs.ops->get(planner->jobs.impl, job_id, &job, &memory, err));
+    DIC_TRY(planner->jobs.ops->peek(planner->jobs.impl, job_id, &job, &memory, err));
     struct dic_str spec_text =
         job.params.spec_json.len > 0 ? job.params.spec_json : DIC_STR_LIT("{}");
     DIC_TRY(dic_json_parse(spec_text, &spec, err));

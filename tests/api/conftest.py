@@ -21,6 +21,7 @@ class Service:
     def __init__(self, folder, **environment):
         self.folder = pathlib.Path(folder)
         self.environment = environment
+        self.command = [BINARIES / "classifier-local"]
         self.log_path = self.folder / "service.log"
         self.process = None
         self.url = None
@@ -33,7 +34,7 @@ class Service:
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARIES / "classifier-local"], stderr=log, stdout=log,
+                self.command, stderr=log, stdout=log,
                 env={**os.environ, **settings, **self.environment, **extra})
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -126,6 +127,17 @@ def service(tmp_path_factory):
 def client(request):
     url = os.environ.get("DIC_BASE_URL") or request.getfixturevalue("service").url
     return Client(url)
+
+
+@pytest.fixture(scope="session")
+def strict_framing(request):
+    """Whether the service's HTTP library can refuse lenient line ends: libmicrohttpd can from
+    0.9.77.1 on (Debian 13, the images), and not before (Debian 12, Ubuntu 24.04)."""
+    if os.environ.get("DIC_BASE_URL"):
+        return True
+    log = request.getfixturevalue("service").log_path.read_text(errors="replace")
+    version = re.search(r'"event":"listening".*"libmicrohttpd":"([0-9.]+)"', log).group(1)
+    return tuple(int(number) for number in version.split(".")) >= (0, 9, 77, 1)
 
 
 @pytest.fixture

@@ -126,6 +126,50 @@ def test_ambiguous_framing_is_refused_and_the_connection_closed(client, name):
     assert b"HTTP/1.1 2" not in received and b'"version"' not in received
 
 
+CHUNKED = (b"POST /submit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+           b"Transfer-Encoding: chunked\r\n\r\n")
+SIZE = b"%x" % len(BODY)
+LENIENT = {  # a bare LF for CRLF (RFC 9112 sections 2.2 and 7.1), and what section 2.2 lets pass beside it
+    "lines end with LF": b"GET /healthz HTTP/1.1\nHost: x\n\n",
+    "the request line ends with LF": b"GET /healthz HTTP/1.1\nHost: x\r\n\r\n",
+    "a header ends with LF": b"GET /healthz HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n",
+    "the header block ends with LF": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\n",
+    "a chunk's size ends with LF": CHUNKED + SIZE + b"\n" + BODY + b"\r\n0\r\n\r\n",
+    "a chunk ends with LF": CHUNKED + SIZE + b"\r\n" + BODY + b"\n0\r\n\r\n",
+    "a chunk's extension ends with LF": CHUNKED + SIZE + b";\n" + BODY + b"\r\n0\r\n\r\n",
+    "the last chunk ends with LF": CHUNKED + SIZE + b"\r\n" + BODY + b"\r\n0\n\n",
+    "an empty line ahead of the request": b"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two spaces in the request line": b"GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a folded header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n",
+    "a header without a name": b"GET /healthz HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n",
+    "a NUL in a value": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\0c\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", LENIENT)
+def test_lenient_framing_is_refused_where_the_library_can(client, strict_framing, name):
+    """A library that cannot reads it as one whole request, and what follows as the next one."""
+    second = request(b"Connection: close\r\n", b"GET /version HTTP/1.1")
+    received = exchange(client, LENIENT[name] + second)
+    if strict_framing:
+        assert status_of(received) in (400, None), received[:300]
+        assert b"HTTP/1.1 2" not in received and b'"version"' not in received
+    else:
+        assert status_of(received) in (200, 202) and b'"version"' in received, received[:300]
+
+
+@pytest.mark.parametrize("ending", [b"0x" + SIZE, b"+" + SIZE, SIZE + b" ", SIZE + b" ;a=b", b"-1", b"", b"g"])
+def test_a_chunk_size_that_is_no_plain_hexadecimal_number_is_refused(client, ending):
+    received = exchange(client, CHUNKED + ending + b"\r\n" + BODY + b"\r\n0\r\n\r\n" + request(line=b"GET /version HTTP/1.1"))
+    assert status_of(received) == 400 and b"HTTP/1.1 2" not in received, received[:300]
+
+
+def test_chunks_are_one_body(client):
+    pieces = b"".join(b"%x\r\n%s\r\n" % (1, BODY[i:i + 1]) for i in range(len(BODY)))
+    received = exchange(client, CHUNKED + pieces + b"0\r\n\r\n" + request(b"Connection: close\r\n", b"GET /version HTTP/1.1"))
+    assert status_of(received) == 202 and b'"version"' in received
+
+
 def test_a_request_without_host_is_refused(client):
     assert status_of(exchange(client, b"GET /healthz HTTP/1.1\r\n\r\n")) == 400
 

@@ -266,10 +266,3 @@ def test_a_data_folder_is_used_by_one_process_only(service):
     environment = {**os.environ, "MODEL_URI": MODEL, "PORT": "0", "DATA_DIR": str(service.folder / "data")}
     run = subprocess.run([BINARIES / "classifier-local"], env=environment, capture_output=True, text=True, timeout=60)
     assert run.returncode == 1 and "in use" in run.stderr
-
-
-@pytest.mark.parametrize("flag,word", [("--help", "CHUNK_IMAGES"), ("--version", "classifier-local"), ("--check-config", "valid")])
-def test_the_command_line_answers(flag, word):
-    environment = {**os.environ, "MODEL_URI": MODEL}
-    run = subprocess.run([BINARIES / "classifier-local", flag], env=environment, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0 and word in run.stdout

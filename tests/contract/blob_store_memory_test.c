@@ -38,6 +38,12 @@ static void a_hook_can_fail_an_operation_and_calls_are_counted(void **state)
     dic_blob_suite_close(store);
 }
 
+bool dic_blob_suite_lacks(const char *test)
+{
+    (void)test;
+    return false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {

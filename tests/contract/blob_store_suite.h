@@ -9,6 +9,9 @@
 struct dic_blob_store dic_blob_suite_open(void);
 void dic_blob_suite_close(struct dic_blob_store store);
 
+/* What the server behind an adapter is known not to do; its tests are skipped, and say so. */
+bool dic_blob_suite_lacks(const char *test);
+
 int dic_run_blob_store_suite(void);
 
 #endif

@@ -329,6 +329,37 @@ static void a_job_is_planned_segment_by_segment_and_each_only_once(void **state)
     dic_buf_clean_up(&text);
 }
 
+static void only_the_planner_at_the_front_fails_a_job_for_its_source(void **state)
+{
+    struct dic_store_under_test *store = *state;
+    const struct dic_job_store_ops *ops = store->jobs.ops;
+    struct dic_new_job job = {
+        .params = {.top_k = 1, .max_failures = -1, .spec_json = DIC_STR_LIT("{}")},
+        .created_ms = NOW,
+        .idempotency_key = DIC_STR_LIT(""),
+        .request_hash = DIC_STR_LIT(""),
+        .keys = DIC_STR_LIT("0123456789"),
+        .retry_of = DIC_STR_LIT("")};
+    char id[DIC_ID_SIZE];
+    enum dic_create_result result;
+    bool sent = false;
+    uint32_t segment = 9;
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
+    struct dic_chunk_plan chunk = {0, 2, dic_str(lines)};
+    struct dic_segment_plan plan = {.chunk_count = 1, .chunks = &chunk, .resume = DIC_STR_LIT("r")};
+    const struct dic_str reason = DIC_STR_LIT("the manifest is gone");
+    dic_buf_init(&text, 1000);
+    assert_ok(ops->create(store->jobs.impl, &job, id, &result, &sent, NULL));
+    assert_ok(ops->begin_plan(store->jobs.impl, id, &segment, &text, NULL));
+    assert_ok(ops->add_segment(store->jobs.impl, id, &plan, &sent, NULL));
+    assert_code(ops->fail_plan(store->jobs.impl, id, 0, reason, NULL), DIC_E_CONFLICT);
+    assert_int_equal(get(store, id).state, DIC_JOB_PLANNING);
+    assert_ok(ops->fail_plan(store->jobs.impl, id, 1, reason, NULL));
+    assert_ok(ops->seal(store->jobs.impl, id, NULL));
+    assert_int_equal(get(store, id).state, DIC_JOB_FAILED);
+    assert_int_equal(get(store, id).totals.skipped, 2);
+}
+
 static void labels_are_counted_over_all_chunks(void **state)
 {
     struct dic_store_under_test *store = *state;
@@ -360,6 +391,7 @@ static void the_sweeper_ends_late_jobs_and_removes_old_ones(void **state)
     int64_t now = dic_clock_wall_ms(dic_clock_system());
     assert_ok(store->jobs.ops->sweep(store->jobs.impl, now, 60000, 10, &repaired, NULL));
     assert_int_equal(get(store, id).state, DIC_JOB_SUCCEEDED);
+    dic_suite_pass(store, 120000);
     assert_ok(store->jobs.ops->sweep(store->jobs.impl, now + 120000, 60000, 10, &repaired, NULL));
     assert_code(store->jobs.ops->get(store->jobs.impl, id, &job, &memory, NULL), DIC_E_NOT_FOUND);
 }
@@ -673,6 +705,7 @@ int dic_run_job_store_suite(void)
         CASE(racing_creates_of_one_key_make_one_job),
         CASE(racing_bookings_of_one_chunk_count_once),
         CASE(a_job_is_planned_segment_by_segment_and_each_only_once),
+        CASE(only_the_planner_at_the_front_fails_a_job_for_its_source),
         CASE(labels_are_counted_over_all_chunks),
         CASE(the_sweeper_ends_late_jobs_and_removes_old_ones),
         CASE(a_chunk_is_read_with_its_lines_until_the_job_is_closed),

@@ -283,6 +283,23 @@ static enum dic_code stop(void *impl, const char *id, enum dic_job_state state,
     return DIC_OK;
 }
 
+static enum dic_code fail_plan(void *impl, const char *id, uint32_t segment, struct dic_str reason,
+                               struct dic_err *err)
+{
+    struct dic_fake_jobs *jobs = impl;
+    {
+        DIC_GUARD(&jobs->lock);
+        struct job *job = find(jobs, id);
+        if (job == NULL) {
+            return no_job(err);
+        }
+        if (job->job.state != DIC_JOB_PLANNING || job->job.planned_segments != segment) {
+            return dic_fail(err, DIC_E_CONFLICT, "planned past segment %u", segment);
+        }
+    }
+    return stop(impl, id, DIC_JOB_FAILING, reason, err);
+}
+
 static enum dic_code seal(void *impl, const char *id, struct dic_err *err)
 {
     struct dic_fake_jobs *jobs = impl;
@@ -308,12 +325,14 @@ struct dic_fake_jobs *dic_fake_jobs_new(void)
     struct dic_fake_jobs *jobs = dic_calloc(1, sizeof *jobs);
     jobs->ops = (struct dic_job_store_ops){
         .get = get,
+        .peek = get,
         .begin_plan = begin_plan,
         .get_keys = get_keys,
         .add_segment = add_segment,
         .get_chunk = get_chunk,
         .book = book,
         .rows = rows,
+        .fail_plan = fail_plan,
         .stop = stop,
         .seal = seal,
         .destroy = destroy,

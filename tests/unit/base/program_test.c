@@ -20,7 +20,9 @@ static const struct dic_setting table[] = {
      "where it listens"},
 };
 
-static const struct dic_program program = {"tester", "Tests things.", "1.2.3", table, 1};
+static struct values values;
+static const struct dic_settings_group groups[] = {{table, 1, &values}};
+static const struct dic_program program = {"tester", "Tests things.", "1.2.3", groups, 1};
 
 static enum dic_program_mode start(const char *first, const char *second)
 {

@@ -41,14 +41,26 @@ static void a_newer_message_is_unsupported_and_a_foreign_one_malformed(void **st
         enum dic_code code;
     } cases[] = {
         {"{\"v\":2,\"kind\":\"chunk\",\"job\":\"x\",\"chunk\":1}", DIC_E_UNSUPPORTED},
-        {"{\"v\":1,\"kind\":\"dance\",\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":1}",
+        {"{\"v\":1,\"tenant\":\"default\",\"kind\":\"dance\",\"job\":"
+         "\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":1}",
          DIC_E_UNSUPPORTED},
-        {"{\"v\":1,\"kind\":\"chunk\",\"job\":\"../../etc\",\"chunk\":1}", DIC_E_MALFORMED},
-        {"{\"v\":1,\"kind\":\"chunk\",\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":-1}",
+        {"{\"v\":1,\"tenant\":\"default\",\"kind\":\"chunk\",\"job\":\"../../etc\",\"chunk\":1}",
          DIC_E_MALFORMED},
-        {"{\"v\":1,\"kind\":\"chunk\",\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":4294967296}",
+        {"{\"v\":1,\"tenant\":\"default\",\"kind\":\"chunk\",\"job\":"
+         "\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":-1}",
+         DIC_E_MALFORMED},
+        {"{\"v\":1,\"tenant\":\"default\",\"kind\":\"chunk\",\"job\":"
+         "\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":4294967296}",
          DIC_E_MALFORMED},
         {"{\"v\":0,\"kind\":\"chunk\"}", DIC_E_MALFORMED},
+        {"{\"v\":1,\"tenant\":\"other\",\"kind\":\"plan\",\"job\":\"abcdefghijklmnopqrstuvwxyz\","
+         "\"chunk\":0}",
+         DIC_E_UNSUPPORTED},
+        {"{\"v\":1,\"tenant\":7,\"kind\":\"plan\",\"job\":\"abcdefghijklmnopqrstuvwxyz\","
+         "\"chunk\":0}",
+         DIC_E_MALFORMED},
+        {"{\"v\":1,\"kind\":\"plan\",\"job\":\"abcdefghijklmnopqrstuvwxyz\",\"chunk\":0}",
+         DIC_E_MALFORMED},
         {"[]", DIC_E_MALFORMED},
         {"hello", DIC_E_MALFORMED},
         {"{\"Records\":[]}", DIC_E_MALFORMED},

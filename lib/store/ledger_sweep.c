@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sweeper: finds in the outbox what has not moved for a while, and moves it on. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/ledger_impl.h"
+
+#include <string.h>
+
+enum {
+    MAX_PICKED = 256,
+    LOOK_AGAIN_MS = 60000,
+    SEND_ANYWAY_VISITS = 8,
+};
+
+struct picked {
+    char ids[MAX_PICKED][DIC_ID_SIZE];
+    int64_t due[MAX_PICKED];
+    uint32_t count;
+};
+
+struct sweep {
+    struct dic_ledger *ledger;
+    int64_t now_ms;
+    uint32_t repaired;
+    bool queue_is_empty;
+};
+
+static enum dic_code pick(void *context, struct dic_str pk, struct dic_str sort_text,
+                          int64_t sort_number, struct dic_err *err)
+{
+    struct picked *picked = context;
+    (void)sort_text; /* the index has numbers */
+    if (picked->count < MAX_PICKED) {
+        DIC_TRY(dic_ledger_pk_job(pk, picked->ids[picked->count], err));
+        picked->due[picked->count++] = sort_number;
+    }
+    return DIC_OK;
+}
+
+static enum dic_code find_due(const struct sweep *sweep, uint32_t limit, struct picked *picked,
+                              struct dic_err *err)
+{
+    const struct dic_table *table = &sweep->ledger->options.table;
+    for (int64_t shard = 0; shard < DIC_LEDGER_OUTBOX_SHARDS && picked->count < limit; shard++) {
+        const struct dic_table_query query = {
+            .index = "outbox",
+            .partition_number = shard,
+            .to_number = sweep->now_ms,
+            .limit = limit - picked->count,
+        };
+        DIC_TRY(table->ops->query(table->impl, &query, pick, picked, err));
+    }
+    return DIC_OK;
+}
+
+/* Several sweepers may find the same job: it is theirs who move its time on. */
+static enum dic_code claim(const struct sweep *sweep, const char *job_id, int64_t due_ms,
+                           bool *claimed_out, struct dic_item *job_out, struct dic_err *err)
+{
+    const struct dic_table *table = &sweep->ledger->options.table;
+    const struct dic_change change = dic_set_number("obd", sweep->now_ms + LOOK_AGAIN_MS);
+    const struct dic_cond cond = {
+        .kind = DIC_COND_NUMBER_EQ, .name = "obd", .number = due_ms}; /* false once it ended */
+    char pk[DIC_LEDGER_PK_SIZE];
+    dic_ledger_job_pk(pk, job_id);
+    const struct dic_table_write write = {dic_str(pk), &change, 1, &cond, 1};
+    return table->ops->update(table->impl, &write, claimed_out, job_out, err);
+}
+
+/* What a visit to a job found. */
+struct visit {
+    int64_t look_in_ms;
+    int64_t booked; /* chunks */
+    int64_t still;  /* visits in a row that found no progress */
+};
+
+static enum dic_code look_again(const struct sweep *sweep, const char *job_id, int64_t deadline_ms,
+                                const struct visit *visit, struct dic_err *err)
+{
+    const struct dic_table *table = &sweep->ledger->options.table;
+    int64_t look = sweep->now_ms + visit->look_in_ms;
+    look = deadline_ms > sweep->now_ms && deadline_ms < look ? deadline_ms : look;
+    const struct dic_change changes[] = {
+        dic_set_number("obd", look),
+        dic_set_number("pg", visit->booked),
+        dic_set_number("pv", visit->still),
+    };
+    const struct dic_cond cond = dic_if_exists("obd");
+    char pk[DIC_LEDGER_PK_SIZE];
+    bool applied = false;
+    dic_ledger_job_pk(pk, job_id);
+    const struct dic_table_write write = {dic_str(pk), changes, 3, &cond, 1};
+    return table->ops->update(table->impl, &write, &applied, NULL, err);
+}
+
+static enum dic_code send_plan(struct sweep *sweep, const char *job_id, struct dic_err *err)
+{
+    const struct dic_job_queue *queue = &sweep->ledger->options.queue;
+    struct dic_message message = {.kind = DIC_MESSAGE_PLAN};
+    memcpy(message.job_id, job_id, DIC_ID_SIZE);
+    sweep->repaired++;
+    return queue->ops->send(queue->impl, &message, 1, err);
+}
+
+/* Fills full segments again, and sends the messages of the others again where resend says so. */
+static enum dic_code repair_segments(struct sweep *sweep, const char *job_id, uint32_t segments,
+                                     bool resend, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
+    dic_item_init(&item);
+    for (uint32_t i = 0; i < segments; i++) {
+        uint32_t sent = 0;
+        DIC_TRY(dic_ledger_get_segment(sweep->ledger, job_id, i, &item, err));
+        if (dic_ledger_is_full(&item)) {
+            DIC_TRY(dic_ledger_fill(sweep->ledger, job_id, i, &item, err));
+        } else if (resend && item.exists) {
+            DIC_TRY(dic_ledger_send_chunks(sweep->ledger, job_id, i, &item, &sent, err));
+            sweep->repaired += sent;
+        }
+    }
+    return DIC_OK;
+}
+
+/* Messages that only wait their turn would be doubled: an empty queue tells that they do not. Under
+ * a backlog that never ends they are sent all the same, ever more seldom. */
+static bool shall_resend(const struct sweep *sweep, int64_t still)
+{
+    bool seldom = still >= SEND_ANYWAY_VISITS && (still & (still - 1)) == 0; /* 8, 16, 32, … */
+    return still > 0 && (sweep->queue_is_empty || seldom || sweep->ledger->options.resends_always);
+}
+
+static enum dic_code sweep_running(struct sweep *sweep, const char *job_id,
+                                   const struct dic_item *job, struct visit *visit,
+                                   struct dic_err *err)
+{
+    const uint32_t segments = (uint32_t)dic_item_number(job, "nseg", 0);
+    struct dic_ledger_sums sums = {0};
+    bool stopped = false;
+    DIC_TRY(dic_ledger_sum(sweep->ledger, job_id, segments, &sums, err));
+    DIC_TRY(dic_ledger_check_failures(sweep->ledger, job_id, job, sums.failed, &stopped, err));
+    if (stopped) {
+        sweep->repaired++;
+        return DIC_OK;
+    }
+    bool stands = dic_item_number(job, "pg", -1) == sums.booked || sums.booked == 0;
+    visit->booked = sums.booked;
+    visit->still = stands ? dic_item_number(job, "pv", 0) + 1 : 0;
+    if (stands || sums.full == segments) {
+        DIC_TRY(repair_segments(sweep, job_id, segments, shall_resend(sweep, visit->still), err));
+    }
+    return dic_ledger_complete(sweep->ledger, job_id, err);
+}
+
+static enum dic_code expire(struct sweep *sweep, const char *job_id, struct dic_err *err)
+{
+    enum dic_code code = dic_ledger_stop(sweep->ledger, job_id, DIC_JOB_EXPIRING,
+                                         DIC_STR_LIT("the deadline has passed"), err);
+    if (code == DIC_E_CONFLICT || code == DIC_E_NOT_FOUND) {
+        return DIC_OK; /* it went another way meanwhile */
+    }
+    DIC_TRY(code);
+    sweep->repaired++;
+    return dic_ledger_seal(sweep->ledger, job_id, err);
+}
+
+static enum dic_code sweep_job(struct sweep *sweep, const char *job_id, const struct dic_item *job,
+                               struct dic_err *err)
+{
+    enum dic_job_state state = DIC_JOB_ACCEPTED;
+    const int64_t deadline_ms = dic_item_number(job, "dl", 0);
+    struct visit visit = {.look_in_ms = LOOK_AGAIN_MS, .booked = dic_item_number(job, "pg", -1)};
+    DIC_TRY(dic_ledger_state(job, &state, err));
+    if (deadline_ms > 0 && deadline_ms <= sweep->now_ms && dic_job_is_open(state)) {
+        return expire(sweep, job_id, err);
+    }
+    switch (state) {
+    case DIC_JOB_ACCEPTED:
+    case DIC_JOB_PLANNING:
+        DIC_TRY(send_plan(sweep, job_id, err));
+        break;
+    case DIC_JOB_RUNNING:
+        DIC_TRY(sweep_running(sweep, job_id, job, &visit, err));
+        break;
+    default: /* being ended by somebody who may have died */
+        sweep->repaired += !dic_job_is_terminal(state);
+        return dic_ledger_complete(sweep->ledger, job_id, err);
+    }
+    return look_again(sweep, job_id, deadline_ms, &visit, err);
+}
+
+static bool is_queue_empty(const struct dic_ledger *ledger)
+{
+    const struct dic_job_queue *queue = &ledger->options.queue;
+    struct dic_queue_depth depth = {0};
+    return queue->ops->depth(queue->impl, &depth, NULL) == DIC_OK && depth.visible == 0;
+}
+
+/* One job that cannot be mended shall not keep the others from it. */
+static void sweep_each(struct sweep *sweep, const struct picked *picked)
+{
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
+    dic_item_init(&job);
+    for (uint32_t i = 0; i < picked->count; i++) {
+        struct dic_err err = {0};
+        bool claimed = false;
+        enum dic_code code = claim(sweep, picked->ids[i], picked->due[i], &claimed, &job, &err);
+        if (code == DIC_OK && claimed) {
+            code = sweep_job(sweep, picked->ids[i], &job, &err);
+        }
+        if (code != DIC_OK) {
+            dic_log_message(DIC_LOG_WARN, "job_not_swept", "job %s: %s", picked->ids[i], err.msg);
+        }
+    }
+}
+
+enum dic_code dic_ledger_sweep(void *impl, int64_t now_ms, int64_t retention_ms, uint32_t limit,
+                               uint32_t *repaired_out, struct dic_err *err)
+{
+    struct sweep sweep = {.ledger = impl, .now_ms = now_ms};
+    DIC_CLEANUP(dic_free_cleanup) struct picked *picked = dic_calloc(1, sizeof *picked);
+    (void)retention_ms; /* each item has its ttl since its job ended, and the table removes it */
+    *repaired_out = 0;
+    DIC_TRY(find_due(&sweep, limit < MAX_PICKED ? limit : MAX_PICKED, picked, err));
+    if (picked->count > 0) {
+        sweep.queue_is_empty = is_queue_empty(sweep.ledger);
+        sweep_each(&sweep, picked);
+    }
+    *repaired_out = sweep.repaired;
+    return DIC_OK;
+}

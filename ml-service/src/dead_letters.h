@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dead-letter queue's consumer, one thread: a chunk that was received too often and never
+ * finished is booked with every image as a POISON row, so that its job ends; its message is copied
+ * to dlq/<tenant>/<job>/<chunk> in the result bucket, with the reason, and removed. Messages that
+ * plan or seal a job go back to the job queue. What is not understood stays where it is.
+ */
+#ifndef DIC_ML_DEAD_LETTERS_H
+#define DIC_ML_DEAD_LETTERS_H
+
+#include "base/clock.h"
+#include "model_spec.h"
+#include "store/blob_store.h"
+#include "store/job_queue.h"
+#include "store/job_store.h"
+
+struct dic_dead_letters_options {
+    struct dic_job_store jobs; /* all borrowed */
+    struct dic_job_queue queue;
+    struct dic_job_queue dead;
+    struct dic_blob_store results;
+    const struct dic_model_spec *model;
+    const struct dic_clock *clock;
+};
+
+struct dic_dead_letters;
+
+struct dic_dead_letters *dic_dead_letters_start(const struct dic_dead_letters_options *options);
+void dic_dead_letters_stop(struct dic_dead_letters *letters); /* NULL is fine */
+/* One message, as the thread does it; DIC_OK when it is settled or left alone on purpose. */
+DIC_MUST_USE enum dic_code dic_dead_letters_settle(const struct dic_dead_letters_options *options,
+                                                   const struct dic_delivery *delivery,
+                                                   struct dic_err *err);
+
+#endif
