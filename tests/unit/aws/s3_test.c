@@ -421,9 +421,27 @@ static void a_head_that_is_refused_asks_a_get_why(void **state)
     fake_error(403, "AccessDenied", "");
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL), DIC_E_DENIED);
     fake_answers(404, "", "");
-    fake_answers(206, "content-range: bytes 0-0/1\n", "x"); /* it came meanwhile */
+    fake_answers(206, "content-range: bytes 0-0/1\n", "x");
+    fake_answers(404, "", "");
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, &err), DIC_E_UPSTREAM);
     assert_true(err.retryable);
+}
+
+/* A HEAD's refusal cannot say that it was the clock or the token; the GET's can, and is retried. */
+static void a_head_is_sent_again_when_the_get_is_served(void **state)
+{
+    (void)state;
+    struct dic_s3_object object;
+    fake_answers(403, "", "");
+    fake_answers(206, "content-range: bytes 0-0/7\n", "x");
+    fake_answers(200, "content-length: 7\n", "");
+    assert_ok(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL));
+    assert_int_equal(object.size_bytes, 7);
+    fake_answers(400, "", "");
+    fake_error(416, "InvalidRange", "<ActualObjectSize>0</ActualObjectSize>");
+    fake_answers(200, "content-length: 0\n", "");
+    assert_ok(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL));
+    assert_int_equal(object.size_bytes, 0);
 }
 
 /* ---- put and delete ---- */
@@ -617,6 +635,7 @@ int main(void)
         CASE(keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so),
         CASE(a_head_tells_size_and_tag),
         CASE(a_head_that_is_refused_asks_a_get_why),
+        CASE(a_head_is_sent_again_when_the_get_is_served),
         CASE(a_put_sends_the_bytes_and_the_condition),
         CASE(what_is_there_already_is_a_conflict),
         CASE(a_race_is_run_again_five_times_at_most),
