@@ -24,6 +24,16 @@ static enum dic_code check_length(const struct dic_s3_request *request, struct d
     return DIC_OK;
 }
 
+/* S3 gives every object its tag: what has none is somebody else's page, or an empty 200 of somebody
+ * who did not ask S3. Without the look it would be an image, or a shard that is stored nowhere. */
+static enum dic_code check_tag(const struct dic_s3_request *request, struct dic_err *err)
+{
+    return dic_http_response_header(&request->answer.http, "etag").ptr != NULL
+               ? DIC_OK
+               : dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no ETag, so it is not S3's",
+                          request->call.operation);
+}
+
 /* Moves the bytes to an empty buffer, copies them to another. */
 static enum dic_code take_body(struct dic_buf *body, struct dic_buf *out, struct dic_err *err)
 {
@@ -70,6 +80,7 @@ enum dic_code dic_s3_get(struct dic_s3_bucket *bucket, struct dic_str key, int64
         return too_large(object.size_bytes, max_bytes, err);
     }
     DIC_TRY(code);
+    DIC_TRY(check_tag(&request, err));
     DIC_TRY(check_length(&request, err));
     object.size_bytes = came;
     if (object_out != NULL) {
@@ -159,6 +170,7 @@ static enum dic_code get_some(struct dic_s3_bucket *bucket, struct dic_str key, 
                         "more bytes came than the %" PRId64 " that were asked for", len);
     }
     DIC_TRY(code);
+    DIC_TRY(check_tag(&request, err));
     DIC_TRY(check_length(&request, err));
     DIC_TRY(check_range(&request, offset, len, err));
     return take_body(&request.answer.http.body, out, err);
@@ -284,7 +296,7 @@ static enum dic_code put_once(struct dic_s3_bucket *bucket, struct dic_str key,
     }
     const enum dic_code code = send_write(&request, &is_unsure, err);
     if (code != DIC_E_CONFLICT) {
-        return code;
+        return code == DIC_OK ? check_tag(&request, err) : code;
     }
     if (is_unsure) {
         DIC_TRY(dic_s3_written_by(bucket, key, write_id, &is_ours, err));
