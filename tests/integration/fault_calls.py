@@ -82,15 +82,15 @@ class Call:
     seconds: int = 30  # no call may last longer
     patience_ms: int = 300  # with an exchange that gets no answer
     rules: tuple = ()  # further ones of the proxy, each a fault and what it is about
+    server: Any = None  # of a response: as AWS would have answered
     garbled: bool = False  # a malformed answer is none of HTTP: there is no body, or it may be anything
 
 
-async def delete_as_aws(exchange):
+def deleted_as_aws(response):
     """ministack has an error for a message that is gone already, SQS has none."""
-    response = await exchange.forward()
-    if response.status == 400:
-        response = Response([("Content-Type", "application/x-amz-json-1.0")], b"", 200, "OK")
-    await exchange.reply(response)
+    if response.status != 400:
+        return response
+    return Response([("Content-Type", "application/x-amz-json-1.0")], b"", 200, "OK")
 
 
 def put(scene, **options):
@@ -177,7 +177,7 @@ CALLS = {
         state=lambda scene, _: "given back" if scene.depth()[0] == 1 else "held"),
     "DeleteMessage": Call(
         "sqs", "DeleteMessage", lambda scene: {"call": "DeleteMessage", "receipt": scene.receipt},
-        before=Scene.receive_one, rules=((delete_as_aws, "DeleteMessage"),),
+        before=Scene.receive_one, server=deleted_as_aws,
         state=lambda scene, _: "gone" if sum(scene.depth()) == 0 else "there"),
     "GetQueueAttributes": Call(
         "sqs", "GetQueueAttributes", lambda scene: {"call": "GetQueueAttributes"},
