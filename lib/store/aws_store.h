@@ -39,6 +39,8 @@ struct dic_job_queue dic_aws_store_dead(const struct dic_aws_store *store); /* d
 struct dic_blob_store dic_aws_store_images(const struct dic_aws_store *store);
 struct dic_blob_store dic_aws_store_results(const struct dic_aws_store *store);
 struct dic_http_client dic_aws_store_http(const struct dic_aws_store *store);
+/* One log line with the calls made since the start, by service. */
+void dic_aws_store_log_calls(const struct dic_aws_store *store);
 /* Prometheus text of the calls made; context is the store. */
 void dic_aws_store_metrics(void *store, struct dic_buf *out);
 

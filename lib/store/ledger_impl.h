@@ -4,6 +4,7 @@
 #define DIC_STORE_LEDGER_IMPL_H
 
 #include "store/job_store_ledger.h"
+#include "store/ledger_heads.h"
 #include "store/ledger_progress.h"
 
 #include <pthread.h>
@@ -18,6 +19,7 @@ enum {
 struct dic_ledger {
     struct dic_ledger_options options;
     struct dic_ledger_progress *progress;
+    struct dic_ledger_heads *heads;
 };
 
 /* ---- names (ledger_names.c) ---- */

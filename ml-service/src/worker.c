@@ -17,6 +17,7 @@ enum {
     BOOK_TRIES = 5,
     JOB_RECORD_BYTES = 1024 * 1024, /* ceiling of a job's record in memory */
     CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
+    PEEK_LASTS_MS = 2000,
 };
 
 /* A PLAN message that waits for the planner or is being planned. */
@@ -50,6 +51,8 @@ struct dic_worker {
     struct plan_item *plans; /* first one is being planned */
     bool pollers_ended;
     bool recorders_ended;
+    struct dic_job peeked; /* the job looked at last, without its texts */
+    int64_t peeked_until_ms;
     double chunk_size; /* smoothed images a chunk, to size the next receive */
     struct dic_worker_counts counts;
 };
@@ -172,6 +175,36 @@ static bool expire_if_late(struct dic_worker *worker, const struct dic_job *job)
     return true;
 }
 
+/* What is asked of a job never changes, and its state is looked at again when a chunk is booked: so
+ * the chunks that come one after the other share one look. Used by pollers. */
+static enum dic_code peek_job(struct dic_worker *worker, const char *job_id,
+                              struct dic_job *job_out, struct dic_buf *memory, struct dic_err *err)
+{
+    const struct dic_job_store *jobs = &worker->options.jobs;
+    const int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
+    {
+        DIC_GUARD(&worker->lock);
+        if (now_ms < worker->peeked_until_ms && strcmp(worker->peeked.id, job_id) == 0) {
+            *job_out = worker->peeked;
+            return DIC_OK;
+        }
+    }
+    DIC_TRY(jobs->ops->peek(jobs->impl, job_id, job_out, memory, err));
+    DIC_GUARD(&worker->lock);
+    worker->peeked = *job_out;
+    worker->peeked.params.spec_json = dic_str(NULL); /* in memory that will not last */
+    worker->peeked.model_json = dic_str(NULL);
+    worker->peeked.reason = dic_str(NULL);
+    worker->peeked_until_ms = now_ms + (jobs->ops->is_local ? 0 : PEEK_LASTS_MS);
+    return DIC_OK;
+}
+
+static void forget_peeked(struct dic_worker *worker)
+{
+    DIC_GUARD(&worker->lock);
+    worker->peeked_until_ms = 0;
+}
+
 static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_delivery *delivery,
                                 struct dic_chunk_work **work_out, struct dic_err *err)
 {
@@ -183,7 +216,7 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     dic_buf_init(&chunk_memory, CHUNK_RECORD_BYTES);
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
-    DIC_TRY(jobs->ops->peek(jobs->impl, job_id, &job, &job_memory, err));
+    DIC_TRY(peek_job(worker, job_id, &job, &job_memory, err));
     if (dic_job_sealed_state(job.state) != job.state) { /* whoever stopped it may have died */
         DIC_TRY(jobs->ops->seal(jobs->impl, job_id, err));
     }
@@ -586,6 +619,9 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
         }
         enum dic_code code = jobs->ops->peek(jobs->impl, watched[i].job_id, &job, &memory, &err);
         bool stopped = code == DIC_E_NOT_FOUND || (code == DIC_OK && !dic_job_is_open(job.state));
+        if (stopped) {
+            forget_peeked(worker);
+        }
         for (size_t k = i; stopped && k < count; k++) {
             if (strcmp(watched[k].job_id, watched[i].job_id) == 0) {
                 abandon(worker, watched[k].receipt);
