@@ -341,8 +341,9 @@ static void *poll_loop(void *arg)
         }
         struct dic_err err = {0};
         size_t count = 0;
-        enum dic_code code = queue->ops->receive(queue->impl, deliveries, wanted, DIC_VISIBILITY_S,
-                                                 RECEIVE_WAIT_MS, &count, &err);
+        enum dic_code code = queue->ops->receive(queue->impl, deliveries, wanted,
+                                                 worker->options.visibility_s, RECEIVE_WAIT_MS,
+                                                 &count, &err);
         if (code != DIC_OK) {
             dic_log_message(DIC_LOG_WARN, "receive_failed", "%s", err.msg);
             dic_sleep_ms(1000);
@@ -595,8 +596,8 @@ static void heartbeat(struct dic_worker *worker, const struct watched *watched, 
     const struct dic_job_queue *queue = &worker->options.queue;
     for (size_t i = 0; i < count; i++) {
         struct dic_err err = {0};
-        enum dic_code code =
-            queue->ops->extend(queue->impl, watched[i].receipt, DIC_VISIBILITY_S, &err);
+        enum dic_code code = queue->ops->extend(queue->impl, watched[i].receipt,
+                                                worker->options.visibility_s, &err);
         if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
             dic_log_message(DIC_LOG_WARN, "heartbeat_failed", "%s: %s", watched[i].job_id, err.msg);
         }
@@ -633,10 +634,12 @@ static void *keep_loop(void *arg)
 {
     struct dic_worker *worker = arg;
     struct watch_list held = {0};
+    const int64_t beat_ms = (int64_t)worker->options.visibility_s * 1000 / 3;
+    const int64_t watch_ms = worker->options.watch_ms;
     for (;;) {
         dic_lock(&worker->lock);
         if (!worker->recorders_ended) {
-            dic_cond_wait_ms(&worker->keep, &worker->lock, worker->options.watch_ms);
+            dic_cond_wait_ms(&worker->keep, &worker->lock, watch_ms < beat_ms ? watch_ms : beat_ms);
         }
         bool ended = worker->recorders_ended;
         dic_unlock(&worker->lock);
@@ -646,7 +649,7 @@ static void *keep_loop(void *arg)
         snapshot(worker, &held);
         watch_jobs(worker, held.items, held.count);
         int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
-        if (now_ms - worker->last_beat_ms >= DIC_HEARTBEAT_S * 1000) {
+        if (now_ms - worker->last_beat_ms >= beat_ms) {
             heartbeat(worker, held.items, held.count);
             worker->last_beat_ms = now_ms;
         }
