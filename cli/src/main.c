@@ -72,8 +72,6 @@ struct command {
     dic_command_run run;
 };
 
-#define DLQ_SETTINGS " (settings: RESULT_BUCKET, JOB_QUEUE_URL, JOB_DLQ_URL, AWS_*)"
-
 static const struct command commands[] = {
     {"submit", "KEY… | - | --prefix P | --manifest KEY",
      "queue a job and print its id; - reads keys from standard input, one a line",
@@ -86,7 +84,7 @@ static const struct command commands[] = {
     {"jobs", "", "all jobs, newest first", TABLE(jobs_options), 0, 0, dic_command_jobs},
     {"dlq ls",
      "",
-     "dead letters: copies, and messages still in the queue" DLQ_SETTINGS,
+     "dead letters: copies, and messages still in the queue",
      {NULL, 0},
      0,
      0,
@@ -134,6 +132,7 @@ static int print_overview(FILE *out)
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     }
     fputs("\nThe service is the one of --url or CLASSIFIER_URL (default: http://localhost:8080).\n"
+          "dlq uses RESULT_BUCKET, JOB_QUEUE_URL, JOB_DLQ_URL and AWS_*, as the services do.\n"
           "Exit status: 0 good; 1 wrong usage, or a file that cannot be written; 2 refused; 3 the\n"
           "job ended and not all of its images are classified; 4 no answer in time.\n",
           out);

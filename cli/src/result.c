@@ -23,10 +23,12 @@ struct rows_out {
     int64_t rows;
     char cursor[CURSOR_BYTES]; /* of the next page; empty: the first one's */
     bool job_runs;
+    bool write_failed; /* a page may have been written in part: nothing can go on from there */
 };
 
-static enum dic_code cannot_write(const struct rows_out *out, struct dic_err *err)
+static enum dic_code cannot_write(struct rows_out *out, struct dic_err *err)
 {
+    out->write_failed = true;
     return dic_fail(err, DIC_E_INVALID, "cannot write to %s: %s",
                     out->path != NULL ? out->path : "standard output", strerror(errno));
 }
@@ -133,7 +135,7 @@ enum dic_code dic_cli_write_rows(struct dic_cli *cli, const char *job, const cha
     if (code == DIC_OK && closed != DIC_OK) {
         return dic_fail(err, closed, "%s", why.msg);
     }
-    if (code != DIC_OK && out.rows > 0) {
+    if (code != DIC_OK && out.rows > 0 && !out.write_failed) {
         say_where(&out, "the rows are not complete");
     } else if (code == DIC_OK && out.job_runs) {
         say_where(&out, "the job still runs");
