@@ -341,9 +341,9 @@ static void *poll_loop(void *arg)
         }
         struct dic_err err = {0};
         size_t count = 0;
-        enum dic_code code = queue->ops->receive(queue->impl, deliveries, wanted,
-                                                 worker->options.visibility_s, RECEIVE_WAIT_MS,
-                                                 &count, &err);
+        enum dic_code code =
+            queue->ops->receive(queue->impl, deliveries, wanted, worker->options.visibility_s,
+                                RECEIVE_WAIT_MS, &count, &err);
         if (code != DIC_OK) {
             dic_log_message(DIC_LOG_WARN, "receive_failed", "%s", err.msg);
             dic_sleep_ms(1000);
@@ -596,8 +596,8 @@ static void heartbeat(struct dic_worker *worker, const struct watched *watched, 
     const struct dic_job_queue *queue = &worker->options.queue;
     for (size_t i = 0; i < count; i++) {
         struct dic_err err = {0};
-        enum dic_code code = queue->ops->extend(queue->impl, watched[i].receipt,
-                                                worker->options.visibility_s, &err);
+        enum dic_code code =
+            queue->ops->extend(queue->impl, watched[i].receipt, worker->options.visibility_s, &err);
         if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
             dic_log_message(DIC_LOG_WARN, "heartbeat_failed", "%s: %s", watched[i].job_id, err.msg);
         }
