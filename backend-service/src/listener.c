@@ -10,7 +10,10 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum { OTHER_DESCRIPTORS = 512 }; /* connections to the store, decoders, images in hand */
 
 struct dic_listener {
     int fd;
@@ -86,6 +89,23 @@ enum dic_code dic_listener_open(const char *address, uint16_t port,
     listener->port = bound_port(fd);
     *listener_out = listener;
     return DIC_OK;
+}
+
+/* The usual soft limit of 1,024 is for programs that use select: see setrlimit(2). */
+void dic_listener_make_room(uint32_t connections)
+{
+    struct rlimit limit;
+    const rlim_t wanted = (rlim_t)connections + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+        dic_log_message(DIC_LOG_WARN, "few_descriptors",
+                        "the process may open %llu files, %llu are wanted for %u connections",
+                        (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
+                        connections);
+    }
 }
 
 uint16_t dic_listener_port(const struct dic_listener *listener)

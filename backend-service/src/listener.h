@@ -17,6 +17,10 @@ struct dic_listener;
 /* How long nothing is accepted after the system had nothing to accept with. */
 enum { DIC_ACCEPT_PAUSE_MS = 100 };
 
+/* Raises the process's limit of descriptors, as far as it may, to what so many connections and the
+ * rest of a service need; logs when that is not far enough. */
+void dic_listener_make_room(uint32_t connections);
+
 /* address is numeric, IPv4 or IPv6; port 0 takes a free one. */
 DIC_MUST_USE enum dic_code dic_listener_open(const char *address, uint16_t port,
                                              struct dic_listener **listener_out,

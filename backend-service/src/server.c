@@ -504,6 +504,7 @@ static enum dic_code start(struct dic_server *server, struct dic_err *err)
         return dic_fail(err, DIC_E_INVALID, "%u I/O threads, 1 to %d are possible",
                         options->io_threads, MAX_IO_THREADS);
     }
+    dic_listener_make_room(options->max_connections);
     DIC_TRY(dic_listener_open(options->bind_address, options->port, &server->listener, err));
     for (uint32_t i = 0; i < options->io_threads; i++) {
         DIC_TRY(start_thread(server, &server->threads[i], err));

@@ -131,11 +131,33 @@ static void without_descriptors_accepting_pauses_and_the_client_waits(void **sta
     while (!is_waited_on(listener)) {
         dic_sleep_ms(1);
     }
+    int second = connect_to(listener); /* Valgrind's own limit loses the first one */
     int fd = accept_one(listener);
     assert_true(fd >= 0);
     close(fd);
+    close(second);
     close(client);
     dic_listener_close(listener);
+}
+
+static void the_limit_of_descriptors_is_raised_as_far_as_it_may(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    struct rlimit now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit low = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    dic_listener_make_room(0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur >= 512 && now.rlim_cur < before.rlim_max);
+    dic_listener_make_room(UINT32_MAX);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur == before.rlim_max);
+    dic_listener_make_room(1); /* never lowers it */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur == before.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 int main(void)
@@ -146,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_named),
         cmocka_unit_test(a_stopped_listener_is_not_waited_on),
         cmocka_unit_test(without_descriptors_accepting_pauses_and_the_client_waits),
+        cmocka_unit_test(the_limit_of_descriptors_is_raised_as_far_as_it_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
