@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = pathlib.Path(os.environ.get("DIC_BIN_DIR", ROOT / "build/asan/bin"))
 PROGRAM = BINARIES.parent / "tests/adapter_call"
 SERVICES = ("s3", "sqs", "dynamodb")
+IDLE_SECONDS = 15
 ANSWER_SECONDS = 60  # for real; the program skips all waits
 KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -108,9 +109,11 @@ class Bench:
         if self._contained is None:
             self.agent = agents.ContainerCredentials(Issue(self.made.servers["s3"]), self._folder)
             self.agent.__enter__()
-            kept = {k: v for k, v in self.variables.items() if k not in KEY_VARIABLES}
-            self._contained = Program({**kept, **self.agent.variables})
+            self._contained = Program({**self.without_keys(), **self.agent.variables})
         return self._contained
+
+    def without_keys(self):
+        return {k: v for k, v in self.variables.items() if k not in KEY_VARIABLES}
 
     def end(self):
         for program in (self._program, self._contained):
@@ -127,7 +130,7 @@ class Bench:
     def reset(self):
         for proxy in self.proxies.values():
             proxy.clear()
-            proxy.wait_idle()
+            proxy.wait_idle(IDLE_SECONDS)
             proxy.forget()
 
     def scene(self, call, program, goes_on=0):
@@ -149,14 +152,16 @@ class Bench:
             proxy.add(other, operation=operation)
         return rule
 
+    def count(self, call):
+        return sum(self.proxies[call.service].count(name) for name in (call.operation, *call.also))
+
     def make(self, call, scene, program, impatient=0):
         """Makes the call and looks at what there is then."""
         proxy = self.proxies[call.service]
         answer = program.ask(**call.line(scene), patience_ms=call.patience_ms,
                              patience_skip=call.skip, patience_count=impatient)
-        proxy.wait_idle()
-        requests = sum(proxy.count(name) for name in (call.operation, *call.also))
-        return Outcome(answer, requests, call.state and call.state(scene, answer))
+        proxy.wait_idle(IDLE_SECONDS)
+        return Outcome(answer, self.count(call), call.state and call.state(scene, answer))
 
 
 async def pass_on(exchange):

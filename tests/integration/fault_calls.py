@@ -81,6 +81,7 @@ class Call:
     skip: int = 0  # exchanges before that operation's first
     seconds: int = 30  # no call may last longer
     patience_ms: int = 300  # with an exchange that gets no answer
+    bodiless: bool = False  # its answer cannot have a body
     rules: tuple = ()  # further ones of the proxy, each a fault and what it is about
     server: Any = None  # of a response: as AWS would have answered
     garbled: bool = False  # a malformed answer is none of HTTP: there is no body, or it may be anything
@@ -103,7 +104,7 @@ def put_big(scene):
 
 def object_and_uploads(scene, _):
     left = scene.uploads()
-    return scene.stored() + (f", {left} upload left" if left else "")
+    return scene.stored() + (f", {left} left" if left else "")
 
 
 def store(scene):
@@ -141,7 +142,7 @@ CALLS = {
         value=TEXT[8:24], garbled=True),
     "HeadObject": Call(
         "s3", "HeadObject", lambda scene: {"call": "HeadObject", "key": "read/0"}, also=("GetObject",),
-        value=len(TEXT), garbled=True, seconds=90),
+        value=len(TEXT), garbled=True, bodiless=True, seconds=90),
     "ListObjectsV2": Call(
         "s3", "ListObjectsV2", lambda scene: {"call": "ListObjectsV2", "prefix": "read/", "limit": 10},
         value=["read/0", "read/1", "read/2"]),
@@ -158,11 +159,12 @@ CALLS = {
         "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, skip=4,
         seconds=UPLOAD_SECONDS),
     "AbortMultipartUpload": Call(
-        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, skip=2, garbled=True,
+        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, skip=2, garbled=True, bodiless=True,
         rules=((faults.access_denied(), "UploadPart"),), seconds=UPLOAD_SECONDS),
     "DeleteObject": Call(
         "s3", "DeleteObject", lambda scene: {"call": "DeleteObject", "key": scene.key}, before=store,
-        state=lambda scene, _: {"stored": "there", "absent": "gone"}[scene.stored()], garbled=True),
+        state=lambda scene, _: {"stored": "there", "absent": "gone"}[scene.stored()], garbled=True,
+        bodiless=True),
     "SendMessageBatch": Call(
         "sqs", "SendMessageBatch", lambda scene: {"call": "SendMessageBatch", "count": MESSAGES},
         state=lambda scene, _: f"{scene.depth()[0]} sent"),

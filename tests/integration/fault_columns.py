@@ -98,7 +98,11 @@ class Fault:
     impatient: bool = False
     lasts: bool = False  # it cannot pass: the second call is made by the same program
     is_of_credentials: bool = False
+    of_body: bool = False
     services: tuple = ("s3", "sqs", "dynamodb")
+
+    def concerns(self, call):
+        return call.service in self.services and not (self.of_body and call.bodiless)
 
 
 def codes(s3, sqs, dynamodb):
@@ -141,12 +145,12 @@ OTHERS = {
     "error in 200": Fault(lambda *_: error_in_200(), text="not done; the 500's body under a 200"),
     "HTML 200": Fault(lambda *_: faults.html_page(200), text="not done; a portal's page"),
     "HTML 503": Fault(lambda *_: faults.html_page(503), text="not done; a load balancer's page"),
-    "gzip": Fault(lambda *_: zipped(), text="done; the body comes compressed, which nobody asked for"),
-    "too long": Fault(lambda *_: faults.wrong_length(10), impatient=True,
+    "gzip": Fault(lambda *_: zipped(), of_body=True, text="done; the body comes compressed, which nobody asked for"),
+    "too long": Fault(lambda *_: faults.wrong_length(10), impatient=True, of_body=True,
                       text="done; Content-Length is 10 more than what comes"),
-    "too short": Fault(lambda *_: faults.wrong_length(-10), text="done; Content-Length is 10 less"),
-    "endless": Fault(lambda *_: faults.endless_body(), text="done; a chunked body that does not end"),
-    "huge": Fault(lambda *_: faults.huge_body(), text="done; a body of 1 TiB is announced and begun"),
+    "too short": Fault(lambda *_: faults.wrong_length(-10), of_body=True, text="done; Content-Length is 10 less"),
+    "endless": Fault(lambda *_: faults.endless_body(), of_body=True, text="done; a chunked body that does not end"),
+    "huge": Fault(lambda *_: faults.huge_body(), of_body=True, text="done; a body of 1 TiB is announced and begun"),
     "other host": Fault(lambda bench, _: sent_away(bench.decoy.url),
                         text="not done; 307 to another host, which is never asked"),
     "denied": Fault(lambda *_: faults.access_denied(), text="not done; AccessDenied",
