@@ -139,11 +139,13 @@ static void remove_message(struct dic_worker *worker, const struct dic_delivery 
     }
 }
 
-static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery)
+/* So that it comes again in so many seconds. */
+static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery,
+                      uint32_t in_seconds)
 {
     struct dic_err err = {0};
     const struct dic_job_queue *queue = &worker->options.queue;
-    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, 0, &err);
+    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, in_seconds, &err);
     if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
         log_failure("message_not_released", delivery, &err);
     }
@@ -351,7 +353,7 @@ static void *poll_loop(void *arg)
         }
         for (size_t i = 0; i < count; i++) {
             if (atomic_load(&worker->draining)) {
-                give_back(worker, &deliveries[i]);
+                give_back(worker, &deliveries[i], 0);
             } else {
                 take(worker, &deliveries[i]);
             }
@@ -447,18 +449,34 @@ static void book(struct dic_worker *worker, struct dic_chunk_work *work)
         remove_message(worker, &work->delivery);
     } else {
         log_failure("chunk_not_booked", &work->delivery, &err);
-        give_back(worker, &work->delivery);
+        give_back(worker, &work->delivery, 0);
     }
     dic_chunk_outcome_clean_up(&outcome);
 }
 
+static void log_put_off(const struct dic_chunk_work *work, uint32_t later_s)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "chunk_put_off");
+    dic_log_str(&log, "job_id", work->delivery.message.job_id);
+    dic_log_int(&log, "chunk", work->delivery.message.chunk);
+    dic_log_int(&log, "receive_count", work->delivery.receive_count);
+    dic_log_int(&log, "seconds", later_s);
+    dic_log_end(&log);
+}
+
 static void record(struct dic_worker *worker, struct dic_chunk_work *work)
 {
-    if (!dic_chunk_work_any_abandoned(work)) {
+    const bool abandoned = dic_chunk_work_any_abandoned(work);
+    const uint32_t later_s = abandoned ? 0 : dic_chunk_work_put_off_s(work);
+    if (!abandoned && later_s == 0) {
         book(worker, work);
     } else {
         /* Of a stopped job it will be found closed and removed by whoever takes it. */
-        give_back(worker, &work->delivery);
+        give_back(worker, &work->delivery, later_s);
+        if (later_s > 0) {
+            log_put_off(work, later_s);
+        }
         DIC_GUARD(&worker->lock);
         worker->counts.chunks_released++;
     }
@@ -505,7 +523,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     if (code != DIC_OK && !is_gone(code)) {
         log_failure("plan_failed", delivery, &err); /* comes back after the visibility timeout */
     } else if (code == DIC_OK && !done) {
-        give_back(worker, delivery);
+        give_back(worker, delivery, 0);
     } else {
         remove_message(worker, delivery);
     }

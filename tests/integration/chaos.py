@@ -427,6 +427,20 @@ def dead_bodies(aws):
 # The whole.
 
 
+def send_foreign(aws):
+    """Messages that are not ours, received so often already that the workers soon see the last of them."""
+    for body in (*FOREIGN, UNKNOWN_JOB):
+        aws.sqs.send_message(QueueUrl=aws.queue_url, MessageBody=body)
+    for _ in range(aws_env.MAX_RECEIVE_COUNT - 2):
+        receipts = {}
+        while len(receipts) < len(FOREIGN) + 1:
+            for message in aws.sqs.receive_message(QueueUrl=aws.queue_url, MaxNumberOfMessages=10,
+                                                   VisibilityTimeout=60).get("Messages", []):
+                receipts[message["MessageId"]] = message["ReceiptHandle"]
+        for receipt in receipts.values():
+            aws.sqs.change_message_visibility(QueueUrl=aws.queue_url, ReceiptHandle=receipt, VisibilityTimeout=0)
+
+
 def quiet_rows(aws, folder):
     """Every key's row in a run without faults, of one worker and one backend."""
     with Deployment(aws, folder, backend={"CHUNK_IMAGES": "100"}, worker={"DECODERS": "1", "LANES": "1"}) as calm:
@@ -445,8 +459,7 @@ def run(ministack, folder, seed, seconds, job_count, most_images):
     fill_bucket(aws)
     quiet = quiet_rows(aws, folder / "quiet")
     jobs = make_jobs(aws, job_count, most_images, rng)
-    for body in (*FOREIGN, UNKNOWN_JOB):
-        aws.sqs.send_message(QueueUrl=aws.queue_url, MessageBody=body)
+    send_foreign(aws)
     with FaultProxy(ministack, "s3", seed) as s3, FaultProxy(ministack, "sqs", seed) as sqs, \
             FaultProxy(ministack, "dynamodb", seed) as dynamodb:
         proxies = (s3, sqs, dynamodb)
@@ -479,10 +492,11 @@ def _run(aws, deployment, proxies, quiet, jobs, seed, seconds):
     verdict = judge(aws, deployment, quiet, jobs, submitters)
     settled = time.monotonic() - begun - faulty
     wait_until_drained(aws)
+    drained = time.monotonic() - begun - faulty
     verdict.check_excused()
     deployment.stop()
     assert dead_bodies(aws) == set(FOREIGN)
-    return report(deployment, proxies, nemesis, verdict, submitters, faulty, settled, seed)
+    return report(deployment, proxies, nemesis, verdict, submitters, (faulty, settled, drained), seed)
 
 
 def judge(aws, deployment, quiet, jobs, submitters):
@@ -517,10 +531,12 @@ def check_listing(client, known):
     assert known <= seen, known - seen
 
 
-def report(deployment, proxies, nemesis, verdict, submitters, faulty, settled, seed):
+def report(deployment, proxies, nemesis, verdict, submitters, times, seed):
     injected = {proxy.service: dict(proxy.faults().most_common()) for proxy in proxies}
     drains = [f"{seconds:.1f}" for seconds in nemesis.drain_seconds]
-    lines = [f"seed {seed}: {faulty:.0f} s of faults, all jobs ended {settled:.0f} s after the last one",
+    faulty, settled, drained = times
+    lines = [f"seed {seed}: {faulty:.0f} s of faults, all jobs ended {settled:.0f} s after the last one, the queue was "
+             f"empty after {drained:.0f} s",
              f"jobs {sum(verdict.states.values())} {dict(verdict.states)}; images {verdict.images}, rows {verdict.rows}",
              f"processes: {dict(nemesis.counts)}; starts {sum(p.starts for p in deployment.programs)}",
              f"drains under faults took {', '.join(drains) or 'no'} s",
