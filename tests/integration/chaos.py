@@ -25,7 +25,7 @@ from PIL import Image
 
 import aws_env
 import faults
-from deployment import TERMINAL, ApiClient, Deployment
+from deployment import CEILING_SECONDS, TERMINAL, ApiClient, Deployment
 from emulators import Emulators
 from fault_proxy import FaultProxy
 
@@ -302,6 +302,7 @@ class Nemesis:
             return
         seconds, status = worker.terminate()
         assert status == 0, f"{worker.label} ended with {status} after SIGTERM:\n{worker.log()[-4000:]}"
+        assert seconds < CEILING_SECONDS, f"{worker.label} needed {seconds:.1f} s to end"
         self.drain_seconds.append(seconds)
         worker.launch()
 
@@ -443,7 +444,9 @@ def send_foreign(aws):
 
 def quiet_rows(aws, folder):
     """Every key's row in a run without faults, of one worker and one backend."""
-    with Deployment(aws, folder, backend={"CHUNK_IMAGES": "100"}, worker={"DECODERS": "1", "LANES": "1"}) as calm:
+    # The short visibility: a server may deliver to the last long poll though its client has left.
+    with Deployment(aws, folder, worker={"VISIBILITY_S": str(VISIBILITY_SECONDS), "DECODERS": "1",
+                                         "LANES": "1"}) as calm:
         keys = [object_key(i) for i in range(OBJECTS)] + ["missing.png"]
         job = calm.client.job(s3_keys=keys, top_k=1)
         calm.client.wait(job, SETTLE_SECONDS)
