@@ -164,8 +164,9 @@ static bool take_unreleased(struct dic_worker *worker, char receipt_out[DIC_RECE
     return true;
 }
 
-static void give_back_in(struct dic_worker *worker, const struct dic_delivery *delivery,
-                         uint32_t seconds)
+/* So that it comes again in so many seconds. */
+static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery,
+                      uint32_t seconds)
 {
     struct dic_err err = {0};
     const struct dic_job_queue *queue = &worker->options.queue;
@@ -176,18 +177,13 @@ static void give_back_in(struct dic_worker *worker, const struct dic_delivery *d
     }
 }
 
-static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery)
-{
-    give_back_in(worker, delivery, 0);
-}
-
 /* Storage failed, which may pass in a moment or in an hour. */
 static void try_later(struct dic_worker *worker, const struct dic_delivery *delivery)
 {
     const uint32_t before = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
     const uint32_t seconds = (uint32_t)FIRST_RETRY_S
                              << (before < MAX_DOUBLINGS ? before : MAX_DOUBLINGS);
-    give_back_in(worker, delivery, seconds < DIC_VISIBILITY_S ? seconds : DIC_VISIBILITY_S);
+    give_back(worker, delivery, seconds < DIC_VISIBILITY_S ? seconds : DIC_VISIBILITY_S);
 }
 
 static bool is_gone(enum dic_code code)
@@ -394,7 +390,7 @@ static void *poll_loop(void *arg)
         }
         for (size_t i = 0; i < count; i++) {
             if (atomic_load(&worker->draining)) {
-                give_back(worker, &deliveries[i]);
+                give_back(worker, &deliveries[i], 0);
             } else {
                 take(worker, &deliveries[i]);
             }
@@ -495,13 +491,29 @@ static void book(struct dic_worker *worker, struct dic_chunk_work *work)
     dic_chunk_outcome_clean_up(&outcome);
 }
 
+static void log_put_off(const struct dic_chunk_work *work, uint32_t later_s)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "chunk_put_off");
+    dic_log_str(&log, "job_id", work->delivery.message.job_id);
+    dic_log_int(&log, "chunk", work->delivery.message.chunk);
+    dic_log_int(&log, "receive_count", work->delivery.receive_count);
+    dic_log_int(&log, "seconds", later_s);
+    dic_log_end(&log);
+}
+
 static void record(struct dic_worker *worker, struct dic_chunk_work *work)
 {
-    if (!dic_chunk_work_any_abandoned(work)) {
+    const bool abandoned = dic_chunk_work_any_abandoned(work);
+    const uint32_t later_s = abandoned ? 0 : dic_chunk_work_put_off_s(work);
+    if (!abandoned && later_s == 0) {
         book(worker, work);
     } else {
         /* Of a stopped job it will be found closed and removed by whoever takes it. */
-        give_back(worker, &work->delivery);
+        give_back(worker, &work->delivery, later_s);
+        if (later_s > 0) {
+            log_put_off(work, later_s);
+        }
         DIC_GUARD(&worker->lock);
         worker->counts.chunks_released++;
     }
@@ -549,7 +561,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
         log_failure("plan_failed", delivery, &err);
         try_later(worker, delivery);
     } else if (code == DIC_OK && !done) {
-        give_back(worker, delivery);
+        give_back(worker, delivery, 0);
     } else {
         remove_message(worker, delivery);
     }

@@ -25,4 +25,4 @@ def test_the_api_suite_passes_on_aws(aws, tmp_path):
         assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-2000:]
         counted = dict((word, int(number)) for number, word in re.findall(
             r"(\d+) (passed|skipped|deselected)", done.stdout.splitlines()[-1]))
-        assert counted["passed"] > 300 and counted.get("skipped", 0) < 10, counted
+        assert counted["passed"] > 250 and counted.get("skipped", 0) < 10, counted
