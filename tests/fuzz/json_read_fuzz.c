@@ -4,6 +4,8 @@
 #include "json/json_read.h"
 #include "json/json_write.h"
 
+#include <stdio.h>
+
 static void write_value(struct dic_json_writer *out, const struct dic_json *value);
 
 static enum dic_code write_member(void *context, struct dic_str name, const struct dic_json *value,
@@ -28,7 +30,9 @@ static void write_scalar(struct dic_json_writer *out, const struct dic_json *val
         FUZZ_CHECK(dic_json_get_int(value, "v", whole, whole, &whole, NULL) == DIC_OK);
         dic_json_put_int(out, NULL, whole);
     } else if (dic_json_get_real(value, "v", -1e308, 1e308, &real, NULL) == DIC_OK) {
-        dic_json_put_real(out, NULL, real, 3);
+        char digits[32]; /* 17 digits tell every double from its neighbours */
+        snprintf(digits, sizeof digits, "%.17g", real);
+        dic_json_put_raw(out, NULL, dic_str(digits));
     } else if (dic_json_get_bool(value, "v", &truth, NULL) == DIC_OK) {
         dic_json_put_bool(out, NULL, truth);
     } else {
