@@ -176,6 +176,24 @@ def texts():
     yield from (b"*.jpg" + END + b"a/b.jpg", b"a?c*\\*" + END + b"abcd*", b"**a**b\\" + END + b"xaxb\\")
 
 
+def http():
+    host = "Host: localhost\n"
+    for path in ("/", "/healthz", "/readyz", "/metrics", "/version", "/openapi.yaml", "/jobs?status=running&limit=2&cursor=1-" + JOB,
+                 "/status/" + JOB, "/result/" + JOB + "?limit=1&cursor=0.1", "/result/" + JOB, "/%2e%2e", "/status/x", "/submit"):
+        yield f"GET {path}\n{host}\n".encode()
+    yield f"GET /status/{JOB}\n{host}Prefer: respond-async, wait=\"5\"; x=y\n\n.".encode()
+    yield f"GET /result/{JOB}\n{host}Accept: text/html, application/x-ndjson;q=0.5\n\n".encode()
+    json_body = "Content-Type: application/json; charset=utf-8\nContent-Length: 9\n"
+    for body in requests():
+        yield f"POST /submit\n{host}{json_body}Idempotency-Key: k\n\n{json.dumps(body)}".encode()
+    yield f"POST /submit?dry_run=true\n{host}{json_body}\n".encode() + json.dumps(next(requests())).encode()
+    yield f"POST /submit\n{host}{json_body}Transfer-Encoding: chunked\n\n".encode()
+    yield f"POST /cancel/{JOB}\n{host}{json_body}\n{{}}".encode()
+    yield f"POST /retry/{JOB}\n{host}\n".encode()
+    yield f"POST /uploads\n{host}{json_body}\n".encode() + b'{"uploads":[{"name":"a","content_type":"image/png","size_bytes":3}]}'
+    yield f"PUT /uploads/{JOB}?ticket=00\n{host}Content-Type: image/png\nContent-Length: 3\nContent-Encoding: gzip\n\nabc".encode()
+
+
 def targets():
     """(target, inputs)"""
     yield "submit_request", [json.dumps(r, ensure_ascii=False).encode() for r in requests()]
@@ -183,6 +201,7 @@ def targets():
                              for n, t, s in (("a.jpg", "image/jpeg", 1), ("é b", "image/webp", 26214400),
                                              (".x", "image/png", 5), ("a/b", "image/gif", 0))]
     yield "upload_ticket", [b"00" * 40, b"!5\n9\nimage/png\nuploads/a/b.png", b"!05\n9\n\n", b"!5\n9"]
+    yield "http_request", http()
     yield "uri", [b"/status/" + JOB.encode(), b"/result/%61?limit=5&cursor=3.4", b"/submit?dry_run=true", b"/jobs?a=b+c&a=d",
                   b"/%2F%00", b"/uploads/00ff", b"/a%zz?&&x"]
     yield "json_read", [b'{"a":[1,2.5,-0.0,1e3,"\\ud83d\\ude00\\u0000"],"b":{"c":null,"d":true}}', b"9223372036854775807",
