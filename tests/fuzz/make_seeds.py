@@ -239,6 +239,7 @@ def targets():
     yield "resume", [b'{"image":1,"offset":2,"line":3,"chunk":4,"row":5,"etag":"\\"e\\"","after":"k\\u00e9"}', b"", b"{}"]
     yield "model_spec", model()
     yield "text", texts()
+    yield "blob_path", [b"a/b/c.jpg", b"../a", b"a/./b", b"a//b", b"link/x", b"link", "é".encode(), b"a" * 255 + b"/" + b"b" * 256, b"a\0"]
     yield "row", [bytes([0]) + b"\0\0\0\x3f" + END.join((b"a.jpg", b"7", b"cat", b"dog")),
                   bytes([3]) + b"\0\0\xc0\x7f" + END.join(("é\n".encode(), b"", b"\x80\"\\", b"\x01"))]
     for name, makers in {"jpeg": (jpegs.corrupt, jpegs.odd), "png": (pngs.corrupt, pngs.odd), "webp": (webps.corrupt, webps.odd),
