@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MOST_WAIT_MS = 24 * 3600 * 1000 };
+
 /* ---- what AWS's codes mean ---- */
 
 struct meaning {
@@ -200,20 +202,22 @@ static void read_request_id(const struct dic_http_response *answer, struct dic_a
     copy_line(id, out->request_id, sizeof out->request_id);
 }
 
-/* x-amz-retry-after is in milliseconds; Retry-After in seconds, or a date (RFC 9110 10.2.3). */
+/* x-amz-retry-after is in milliseconds; Retry-After in seconds, or a date (RFC 9110 10.2.3). More
+ * than a day is no wish that is meant, and ignored. */
 static int64_t read_retry_after(const struct dic_http_response *answer, int64_t now_ms)
 {
     uint64_t number = 0;
     struct dic_str own = dic_http_response_header(answer, "x-amz-retry-after");
-    if (own.len > 0 && dic_parse_u64(own, 0, 86400000, &number, NULL) == DIC_OK) {
+    if (own.len > 0 && dic_parse_u64(own, 0, MOST_WAIT_MS, &number, NULL) == DIC_OK) {
         return (int64_t)number;
     }
     struct dic_str text = dic_http_response_header(answer, "retry-after");
-    if (text.len > 0 && dic_parse_u64(text, 0, 86400, &number, NULL) == DIC_OK) {
+    if (text.len > 0 && dic_parse_u64(text, 0, MOST_WAIT_MS / 1000, &number, NULL) == DIC_OK) {
         return (int64_t)number * 1000;
     }
     int64_t date_ms = 0;
-    if (dic_http_date_parse(text, &date_ms) && date_ms > now_ms) {
+    if (dic_http_date_parse(text, &date_ms) && date_ms > now_ms &&
+        date_ms - now_ms <= MOST_WAIT_MS) {
         return date_ms - now_ms;
     }
     return 0;

@@ -472,6 +472,8 @@ static void the_servers_wish_for_a_pause_is_read(void **state)
     assert_int_equal(retry_after("retry-after: Tue, 14 Nov 2023 22:13:10 GMT\n"), 0);
     assert_int_equal(retry_after("retry-after: 86400\n"), 86400000);
     assert_int_equal(retry_after("retry-after: 86401\n"), 0);
+    assert_int_equal(retry_after("retry-after: Wed, 15 Nov 2023 22:13:20 GMT\n"), 86400000);
+    assert_int_equal(retry_after("retry-after: Wed, 15 Nov 2023 22:13:21 GMT\n"), 0);
     assert_int_equal(retry_after("retry-after: -1\n"), 0);
     assert_int_equal(retry_after("retry-after: soon\n"), 0);
 }
