@@ -169,7 +169,8 @@ def test_result_holds_one_page_however_many_there_are(scripted, scripted_cli):
 
 def test_wait_outlives_a_restart_of_the_service(scripted, scripted_cli):
     early = job("running")
-    scripted.answers = [(early[0], {"Retry-After": "0"}, early[2]), CUT,
+    # Longer than the 3 s that a service which never answered is given.
+    scripted.answers = [(early[0], {"Retry-After": "0"}, early[2]), CUT, CUT, CUT, CUT,
                         error(503, "BUSY", "starting", Retry_After="1"), job("succeeded")]
     assert "succeeded" in scripted_cli.good("wait", JOB)
 
