@@ -130,6 +130,12 @@ def test_wait_gives_up_after_its_timeout(scripted, scripted_cli, status):
     assert len(scripted.requests) <= 2
 
 
+def test_wait_rests_when_it_is_answered_early(scripted, scripted_cli):
+    scripted.answers = [job("running")]
+    scripted_cli.fails(4, "wait", JOB, "--timeout", "3")
+    assert 2 <= len(scripted.requests) <= 5  # a second between them, and not as fast as can be
+
+
 def test_wait_never_asks_to_wait_longer_than_its_timeout(scripted, scripted_cli):
     scripted.answers = [job("succeeded")]
     scripted_cli.good("wait", JOB, "--timeout", "10")
