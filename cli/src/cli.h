@@ -6,6 +6,9 @@
 #include "options.h"
 #include "service.h"
 
+#include "base/rand.h"
+#include "json/json_read.h"
+
 /* docs/cli.md lists them; scripts rely on them. */
 enum dic_cli_exit {
     DIC_EXIT_GOOD = 0,
@@ -68,6 +71,9 @@ enum dic_code dic_command_dlq_purge(struct dic_cli *cli, struct dic_err *err);
 /* The job named by the first operand; DIC_E_INVALID when it has not the form of an id. */
 DIC_MUST_USE enum dic_code dic_cli_job_operand(const struct dic_cli *cli, const char **job_out,
                                                struct dic_err *err);
+/* The job_id of an answer; UPSTREAM when it has none. */
+DIC_MUST_USE enum dic_code dic_cli_answered_job(const struct dic_json *answer,
+                                                char job_out[DIC_ID_SIZE], struct dic_err *err);
 /* Waits for the job's end and writes its final status document to `job_out`. Progress goes to
  * stderr when that is a terminal. TIMEOUT when arguments.timeout_s passed. */
 DIC_MUST_USE enum dic_code dic_cli_wait(struct dic_cli *cli, const char *job,

@@ -99,8 +99,7 @@ static enum dic_code post_retry(struct change *change, const char *job, char chi
     const struct dic_service_call call = {.method = "POST", .path = path};
     DIC_TRY(dic_service_call(&change->cli->service, &call, &answer, err));
     DIC_TRY(dic_json_parse(dic_buf_view(&answer.body), &root, err));
-    snprintf(child_out, DIC_ID_SIZE, "%.*s", DIC_STR_ARGS(dic_member_text(root, "job_id")));
-    return DIC_OK;
+    return dic_cli_answered_job(root, child_out, err);
 }
 
 static enum dic_code retry_job(struct change *change, const char *job, struct dic_err *err)

@@ -6,6 +6,7 @@
 #include "job/job.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { PATH_BYTES = 64 };
 
@@ -18,6 +19,18 @@ enum dic_code dic_cli_job_operand(const struct dic_cli *cli, const char **job_ou
                         job, DIC_ID_LEN);
     }
     *job_out = job;
+    return DIC_OK;
+}
+
+enum dic_code dic_cli_answered_job(const struct dic_json *answer, char job_out[DIC_ID_SIZE],
+                                   struct dic_err *err)
+{
+    struct dic_str id = dic_member_text(answer, "job_id");
+    if (!dic_job_id_valid(id)) {
+        return dic_fail(err, DIC_E_UPSTREAM, "the service's answer names no job");
+    }
+    memcpy(job_out, id.ptr, DIC_ID_LEN);
+    job_out[DIC_ID_LEN] = '\0';
     return DIC_OK;
 }
 
@@ -62,14 +75,15 @@ enum dic_code dic_command_retry(struct dic_cli *cli, struct dic_err *err)
 {
     DIC_CLEANUP(dic_http_response_clean_up) struct dic_http_response answer;
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    char child[DIC_ID_SIZE];
     dic_http_response_init(&answer);
     DIC_TRY(ask(cli, "POST", "retry", &answer, err));
     DIC_TRY(dic_json_parse(dic_buf_view(&answer.body), &root, err));
+    DIC_TRY(dic_cli_answered_job(root, child, err));
     if (cli->arguments.json) {
         fwrite(answer.body.ptr, 1, answer.body.len, stdout);
     } else {
-        dic_put_safe(stdout, dic_member_text(root, "job_id"));
-        putchar('\n');
+        puts(child);
     }
     return dic_flush_stdout(err);
 }

@@ -4,8 +4,6 @@
 #include "output.h"
 #include "submit_body.h"
 
-#include "base/rand.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,15 +62,14 @@ static void put_dry_run(const struct dic_json *root)
 
 /* Of a job that was accepted: its id, at once, so that it is known whatever comes next. */
 static enum dic_code show(const struct dic_cli *cli, const struct dic_http_response *answer,
-                          const struct dic_json *root, struct dic_err *err)
+                          const struct dic_json *root, const char *job, struct dic_err *err)
 {
     if (cli->arguments.json) {
         fwrite(answer->body.ptr, 1, answer->body.len, stdout);
     } else if (cli->arguments.dry_run) {
         put_dry_run(root);
     } else {
-        dic_put_safe(stdout, dic_member_text(root, "job_id"));
-        putchar('\n');
+        puts(job);
     }
     return dic_flush_stdout(err);
 }
@@ -102,16 +99,18 @@ enum dic_code dic_command_submit(struct dic_cli *cli, struct dic_err *err)
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf body;
     DIC_CLEANUP(dic_http_response_clean_up) struct dic_http_response answer;
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
-    char job[DIC_ID_SIZE];
+    char job[DIC_ID_SIZE] = "";
     dic_http_response_init(&answer);
     dic_submit_body_init(&body);
     DIC_TRY(dic_submit_body_write(&cli->arguments, stdin, &body, err));
     DIC_TRY(post(cli, dic_buf_view(&body), &answer, err));
     DIC_TRY(dic_json_parse(dic_buf_view(&answer.body), &root, err));
-    DIC_TRY(show(cli, &answer, root, err));
+    if (!cli->arguments.dry_run) {
+        DIC_TRY(dic_cli_answered_job(root, job, err));
+    }
+    DIC_TRY(show(cli, &answer, root, job, err));
     if (cli->arguments.dry_run || (!cli->arguments.wait && cli->arguments.out == NULL)) {
         return DIC_OK;
     }
-    snprintf(job, sizeof job, "%.*s", DIC_STR_ARGS(dic_member_text(root, "job_id")));
     return follow(cli, job, err);
 }

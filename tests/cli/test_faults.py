@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the client does when the service is slow, goes away, or is another one."""
 import json
+import os
 import re
 import socket
+import subprocess
 
 import pytest
 
-from conftest import Cli
+from conftest import PROGRAM, Cli
 from scripted_server import CUT, JOB, error, job, page
 
 ROW = {"index": 0, "s3_key": "a ] } \" \\ é.jpg", "predictions": [{"label": "x, [y]"}, {}]}
@@ -87,6 +89,13 @@ def test_messages_of_a_service_cannot_drive_the_terminal(scripted, scripted_cli)
     assert "run?[2Jning??: 0 of - images" in printed
 
 
+@pytest.mark.parametrize("arguments", [["submit", "k"], ["retry", JOB]])
+@pytest.mark.parametrize("answer", [{}, {"job_id": None}, {"job_id": "../../x"}])
+def test_an_answer_that_names_no_job_is_an_error(scripted, scripted_cli, arguments, answer):
+    scripted.answers = [(202, {}, answer)]
+    assert scripted_cli.fails(4, *arguments) == "the service's answer names no job"
+
+
 def test_another_server_is_told_from_the_service(scripted, scripted_cli):
     scripted.answers = [(200, {}, b"<html>hello</html>")]
     assert "is it the right URL?" in scripted_cli.fails(2, "status", JOB)
@@ -118,13 +127,56 @@ def test_wait_gives_up_after_its_timeout(scripted, scripted_cli, status):
     scripted.answers = [job(status)]
     said = scripted_cli.fails(4, "wait", JOB, "--timeout", "1")
     assert said == f"the job has not ended within 1 s: it is {status}"
-    assert scripted.requests[0][2]["Prefer"] in ("wait=1", "wait=0") or \
-        "Prefer" not in scripted.requests[0][2]
+    assert len(scripted.requests) <= 2
+
+
+def test_wait_rests_when_it_is_answered_early(scripted, scripted_cli):
+    scripted.answers = [job("running")]
+    scripted_cli.fails(4, "wait", JOB, "--timeout", "3")
+    assert 2 <= len(scripted.requests) <= 5  # a second between them, and not as fast as can be
+
+
+def test_wait_never_asks_to_wait_longer_than_its_timeout(scripted, scripted_cli):
+    scripted.answers = [job("succeeded")]
+    scripted_cli.good("wait", JOB, "--timeout", "10")
+    assert scripted.requests[0][2]["Prefer"] in ("wait=9", "wait=10")
+
+
+def test_a_terminal_sees_a_line_of_progress_and_a_file_does_not(scripted, scripted_cli):
+    early = job("running", succeeded=1, failed=1)
+    scripted.answers = [(early[0], {"Retry-After": "0"}, early[2]), job("succeeded", succeeded=3)]
+    ours, theirs = os.openpty()
+    running = subprocess.Popen([PROGRAM, "wait", JOB], stdout=subprocess.PIPE, stderr=theirs,
+                               env=scripted_cli.environment)
+    os.close(theirs)
+    printed = running.communicate(timeout=60)[0].decode()
+    shown = os.read(ours, 10000).decode()
+    os.close(ours)
+    assert "running: 2 of 3 images, 1 classified, 1 failed, 0 skipped" in shown
+    assert shown.endswith("\r\x1b[K") and "running" not in printed
+    assert scripted.requests[0][2]["Prefer"] == "wait=2"
+
+
+def test_result_holds_one_page_however_many_there_are(scripted, scripted_cli):
+    rows = [{"index": number, "s3_key": "k" * 1000} for number in range(1000)]
+    peaks = []
+    scripted_cli.environment["ASAN_OPTIONS"] = "quarantine_size_mb=1"
+    for pages in (3, 60):
+        scripted.answers = [page(rows, "1.0")] * (pages - 1) + [page(rows, None)]
+        with subprocess.Popen([PROGRAM, "result", JOB, "--out", "/dev/null"],
+                              env=scripted_cli.environment) as running:
+            _, status, usage = os.wait4(running.pid, 0)
+            running.returncode = os.waitstatus_to_exitcode(status)
+        assert running.returncode == 0 and scripted.requests[-1][1].endswith("cursor=1.0")
+        peaks.append(usage.ru_maxrss / 1024)
+    assert peaks[1] < peaks[0] + 20, peaks  # MiB; all 60 pages are 60 MiB
+
 
 
 def test_wait_outlives_a_restart_of_the_service(scripted, scripted_cli):
     early = job("running")
-    scripted.answers = [(early[0], {"Retry-After": "0"}, early[2]), CUT,
+    # Longer than the 3 s that a service which never answered is given.
+    scripted.answers = [(early[0], {"Retry-After": "0"}, early[2]), CUT, CUT, CUT, CUT,
                         error(503, "BUSY", "starting", Retry_After="1"), job("succeeded")]
     assert "succeeded" in scripted_cli.good("wait", JOB)
 

@@ -135,7 +135,7 @@ def test_failed_images_make_submit_wait_and_wait_exit_3(cli, tmp_path):
 
 
 def test_cancel_shows_the_job_and_a_cancelled_job_exits_3(cli, client):
-    job = client.job(s3_keys=[KEY] * 10000)  # seconds of work
+    job = client.job(s3_keys=[KEY] * 3200)  # seconds of work, and one segment: all planned at once
     assert re.search(r"^status +cancell(ing|ed): ", cli.good("cancel", job), re.M)
     waited = cli.run("wait", job, "--json")
     assert waited.returncode == 3
