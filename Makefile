@@ -48,4 +48,4 @@ lint: test-deps ## layers, lengths, banned functions, format
 	@tools/check-layers && tools/check-length && tools/check-banned && tools/check-format
 
 clean: ## remove what was built, but not what was downloaded
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name third_party ! -name venv -exec rm -rf {} +
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name third_party ! -name venv ! -name emulators -exec rm -rf {} +

@@ -215,19 +215,24 @@ static enum dic_code all_full(struct dic_ledger *ledger, const char *job_id, uin
     return DIC_OK;
 }
 
-/* A job with more failures than allowed does not succeed, whoever overlooked it before. */
-static enum dic_code complete_running(struct dic_ledger *ledger, const char *job_id,
-                                      struct dic_item *job, struct dic_err *err)
+/* A job with more failures than allowed is stopped, and does not succeed, whoever overlooked it
+ * before. While it is planned only the full segments can tell. */
+static enum dic_code complete_open(struct dic_ledger *ledger, const char *job_id,
+                                   struct dic_item *job, struct dic_err *err)
 {
     const struct dic_change change = dic_set_text("st", DIC_STR_LIT("FINALIZING"));
+    const bool is_running = dic_str_is(dic_item_text(job, "st"), "RUNNING");
     int64_t failed = 0;
     bool is_full = false;
     bool stopped = false;
     bool applied = false;
+    if (!is_running && dic_item_number(job, "mf", -1) < 0) {
+        return DIC_OK;
+    }
     DIC_TRY(all_full(ledger, job_id, (uint32_t)dic_item_number(job, "nseg", 0), &is_full, &failed,
                      err));
     DIC_TRY(dic_ledger_check_failures(ledger, job_id, job, failed, &stopped, err));
-    if (stopped || !is_full) {
+    if (stopped || !is_running || !is_full) {
         return DIC_OK;
     }
     DIC_TRY(dic_ledger_move(ledger, job_id, &change, 1, running, &applied, job, err));
@@ -248,8 +253,10 @@ enum dic_code dic_ledger_complete(struct dic_ledger *ledger, const char *job_id,
     DIC_TRY(code);
     DIC_TRY(dic_ledger_state(&job, &state, err));
     switch (state) {
+    case DIC_JOB_ACCEPTED:
+    case DIC_JOB_PLANNING:
     case DIC_JOB_RUNNING:
-        return complete_running(ledger, job_id, &job, err);
+        return complete_open(ledger, job_id, &job, err);
     case DIC_JOB_FINALIZING:
         return finalize(ledger, job_id, &job, err);
     case DIC_JOB_CANCELLING:

@@ -138,6 +138,7 @@ static void start_worker_with(uint32_t pollers, uint32_t max_chunks)
         .recorders = 2,
         .chunk_images = 2,
         .watch_ms = 1,
+        .visibility_s = DIC_VISIBILITY_S,
     };
     dic_worker_start(&options, &worker);
 }
