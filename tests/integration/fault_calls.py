@@ -155,7 +155,7 @@ CALLS = {
         "s3", "CreateMultipartUpload", put_big, state=object_and_uploads, big=True,
         seconds=UPLOAD_SECONDS),
     "UploadPart": Call(
-        "s3", "UploadPart", put_big, state=object_and_uploads, big=True, skip=1, patience_ms=1500,
+        "s3", "UploadPart", put_big, state=object_and_uploads, big=True, skip=1, patience_ms=2500,
         garbled=True, seconds=UPLOAD_SECONDS),
     "CompleteMultipartUpload": Call(
         "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, big=True, skip=4,
