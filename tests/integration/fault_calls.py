@@ -81,6 +81,7 @@ class Call:
     skip: int = 0  # exchanges before that operation's first
     seconds: int = 30  # no call may last longer
     patience_ms: int = 300  # with an exchange that gets no answer
+    big: bool = False  # it costs seconds of work: spared what tells nothing new
     bodiless: bool = False  # its answer cannot have a body
     rules: tuple = ()  # further ones of the proxy, each a fault and what it is about
     server: Any = None  # of a response: as AWS would have answered
@@ -145,21 +146,23 @@ CALLS = {
         value=len(TEXT), garbled=True, bodiless=True, seconds=90),
     "ListObjectsV2": Call(
         "s3", "ListObjectsV2", lambda scene: {"call": "ListObjectsV2", "prefix": "read/", "limit": 10},
-        value=["read/0", "read/1", "read/2"]),
+        value=["read/0", "read/1", "read/2"], seconds=30 + 2 * 8),
     "PutObject": Call("s3", "PutObject", put, state=lambda scene, _: scene.stored(), garbled=True),
     "PutObject, If-None-Match": Call(
         "s3", "PutObject", lambda scene: put(scene, if_absent=1), garbled=True, seconds=60,
         state=lambda scene, _: scene.stored()),
     "CreateMultipartUpload": Call(
-        "s3", "CreateMultipartUpload", put_big, state=object_and_uploads, seconds=UPLOAD_SECONDS),
-    "UploadPart": Call(
-        "s3", "UploadPart", put_big, state=object_and_uploads, skip=1, patience_ms=1500, garbled=True,
+        "s3", "CreateMultipartUpload", put_big, state=object_and_uploads, big=True,
         seconds=UPLOAD_SECONDS),
+    "UploadPart": Call(
+        "s3", "UploadPart", put_big, state=object_and_uploads, big=True, skip=1, patience_ms=2500,
+        garbled=True, seconds=UPLOAD_SECONDS),
     "CompleteMultipartUpload": Call(
-        "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, skip=4,
+        "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, big=True, skip=4,
         seconds=UPLOAD_SECONDS),
     "AbortMultipartUpload": Call(
-        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, skip=2, garbled=True, bodiless=True,
+        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, big=True, skip=2,
+        garbled=True, bodiless=True,
         rules=((faults.access_denied(), "UploadPart"),), seconds=UPLOAD_SECONDS),
     "DeleteObject": Call(
         "s3", "DeleteObject", lambda scene: {"call": "DeleteObject", "key": scene.key}, before=store,
@@ -187,7 +190,7 @@ CALLS = {
     "GetItem": Call("dynamodb", "GetItem", lambda scene: {"call": "GetItem", "pk": "read/1"}, value=1),
     "BatchGetItem": Call(
         "dynamodb", "BatchGetItem",
-        lambda scene: {"call": "BatchGetItem", "pks": ["read/1", "read/2", "nobody"]}, value=3),
+        lambda scene: {"call": "BatchGetItem", "pks": ["read/1", "read/2", "nobody"]}, value=3, seconds=45),
     "PutItem": Call("dynamodb", "PutItem", lambda scene: write(scene, put=1), state=written, seconds=60),
     "UpdateItem": Call("dynamodb", "UpdateItem", write, state=written, seconds=60),
     "Query": Call(

@@ -99,10 +99,12 @@ class Fault:
     lasts: bool = False  # it cannot pass: the second call is made by the same program
     is_of_credentials: bool = False
     of_body: bool = False
+    not_for_big: bool = False
     services: tuple = ("s3", "sqs", "dynamodb")
 
     def concerns(self, call):
-        return call.service in self.services and not (self.of_body and call.bodiless)
+        spared = (self.of_body and call.bodiless) or (self.not_for_big and call.big)
+        return call.service in self.services and not spared
 
 
 def codes(s3, sqs, dynamodb):
@@ -143,15 +145,20 @@ FAULTS = {
 OTHERS = {
     "empty 200": Fault(lambda *_: faults.empty_200(), text="not done; 200 without a body or a header"),
     "error in 200": Fault(lambda *_: error_in_200(), text="not done; the 500's body under a 200"),
-    "HTML 200": Fault(lambda *_: faults.html_page(200), text="not done; a portal's page"),
-    "HTML 503": Fault(lambda *_: faults.html_page(503), text="not done; a load balancer's page"),
-    "gzip": Fault(lambda *_: zipped(), of_body=True, text="done; the body comes compressed, which nobody asked for"),
-    "too long": Fault(lambda *_: faults.wrong_length(10), impatient=True, of_body=True,
+    "HTML 200": Fault(lambda *_: faults.html_page(200), not_for_big=True, text="not done; a portal's page"),
+    "HTML 503": Fault(lambda *_: faults.html_page(503), not_for_big=True,
+                      text="not done; a load balancer's page"),
+    "gzip": Fault(lambda *_: zipped(), of_body=True, not_for_big=True,
+                  text="done; the body comes compressed, which nobody asked for"),
+    "too long": Fault(lambda *_: faults.wrong_length(10), impatient=True, of_body=True, not_for_big=True,
                       text="done; Content-Length is 10 more than what comes"),
-    "too short": Fault(lambda *_: faults.wrong_length(-10), of_body=True, text="done; Content-Length is 10 less"),
-    "endless": Fault(lambda *_: faults.endless_body(), of_body=True, text="done; a chunked body that does not end"),
-    "huge": Fault(lambda *_: faults.huge_body(), of_body=True, text="done; a body of 1 TiB is announced and begun"),
-    "other host": Fault(lambda bench, _: sent_away(bench.decoy.url),
+    "too short": Fault(lambda *_: faults.wrong_length(-10), of_body=True, not_for_big=True,
+                       text="done; Content-Length is 10 less"),
+    "endless": Fault(lambda *_: faults.endless_body(), of_body=True,
+                     text="done; a chunked body that does not end"),
+    "huge": Fault(lambda *_: faults.huge_body(), of_body=True, not_for_big=True,
+                  text="done; a body of 1 TiB is announced and begun"),
+    "other host": Fault(lambda bench, _: sent_away(bench.decoy.url), not_for_big=True,
                         text="not done; 307 to another host, which is never asked"),
     "denied": Fault(lambda *_: faults.access_denied(), text="not done; AccessDenied",
                     says=codes("AccessDenied", *2 * ["AccessDeniedException"])),

@@ -42,7 +42,8 @@ OTHERS_HEAD = """
 The same for answers that AWS does not give, but what stands between may. Two of them cannot be told from
 the truth: a 200 that is empty where the right answer is empty too (DeleteObject, DeleteMessage,
 ChangeMessageVisibility: the object stays, the message comes again), and an object that was cut on the way
-together with its Content-Length; over https neither can happen unseen.
+together with its Content-Length; over https neither can happen unseen. "–": the answer cannot have a
+body, or an upload in parts would tell nothing new.
 """
 
 
