@@ -113,6 +113,7 @@ static int run(void)
         say_ready();
         int received = dic_program_wait_for_signal();
         dic_log_message(DIC_LOG_INFO, "stopping", "signal %d", received);
+        dic_program_end_within(DIC_PROGRAM_END_S);
     } else {
         status = dic_program_failed(&program, &err);
     }

@@ -7,6 +7,7 @@
 #include "capture.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -140,6 +141,22 @@ static void the_limit_of_descriptors_is_raised_as_far_as_it_may(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+static void a_program_that_hangs_at_its_end_ends_all_the_same(void **state)
+{
+    (void)state;
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        dic_program_end_within(1);
+        for (;;) {
+            pause();
+        }
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +165,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_named_on_standard_error),
         cmocka_unit_test(ends_are_reported_with_their_status),
         cmocka_unit_test(a_blocked_signal_is_waited_for),
+        cmocka_unit_test(a_program_that_hangs_at_its_end_ends_all_the_same),
         cmocka_unit_test(a_program_knows_its_folder),
         cmocka_unit_test(the_limit_of_descriptors_is_raised_as_far_as_it_may),
     };
