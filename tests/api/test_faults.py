@@ -154,7 +154,7 @@ def test_a_reader_that_cannot_be_opened_fails_its_request_only(faulty, error):
 @pytest.mark.parametrize("function,error,first", [
     ("pwrite", "ENOSPC", 1), ("pwrite", "ENOSPC", 7), ("pwrite", "EIO", 2), ("fdatasync", "EIO", 1), ("pread", "EIO", 1),
     *[deep(function, error, first) for function, error in (
-        ("pwrite", "ENOSPC"), ("pwrite", "EIO"), ("fdatasync", "EIO"), ("pread", "EIO")) for first in range(3, 40, 3)]])
+        ("pwrite", "ENOSPC"), ("pwrite", "EIO"), ("fdatasync", "EIO"), ("pread", "EIO")) for first in range(3, 40, 9)]])
 def test_a_single_failure_of_the_database_costs_at_most_the_requests_it_met(faulty, function, error, first):
     faulty.start()
     traffic = Traffic(faulty)
