@@ -8,7 +8,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 250, CURSOR_SIZE = 64 };
+enum {
+    FIRST_WAIT_MS = 20,
+    LONGEST_WAIT_MS = 250,
+    LONGEST_REMOTE_WAIT_MS = 1000, /* each look is a request to the store that is paid for */
+    CURSOR_SIZE = 64,
+};
 
 /* The value of wait=N in one preference, without its parameters and quotes; ptr NULL for another
  * preference. */
@@ -63,7 +68,8 @@ static bool waits_on(const struct dic_api *api, const struct dic_request *reques
         return false;
     }
     int64_t step = (int64_t)FIRST_WAIT_MS * (request->calls + 1);
-    step = step < LONGEST_WAIT_MS ? step : LONGEST_WAIT_MS;
+    const int64_t longest = api->jobs.ops->is_local ? LONGEST_WAIT_MS : LONGEST_REMOTE_WAIT_MS;
+    step = step < longest ? step : longest;
     response->later_ms = step < left_ms ? step : left_ms;
     return true;
 }

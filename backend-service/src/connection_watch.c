@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "connection_watch.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/ticker.h"
 
@@ -13,6 +12,7 @@ enum { TICK_MS = 500, NS_PER_MS = 1000000 };
 enum phase { PHASE_HEADERS, PHASE_BODY, PHASE_ANSWERING, PHASE_IDLE };
 
 struct dic_watched {
+    const struct dic_clock *clock;
     int fd;
     atomic_int phase;
     atomic_int_fast64_t since_ns;
@@ -48,9 +48,9 @@ static bool is_too_slow(const struct dic_watch *watch, struct dic_watched *watch
     }
 }
 
-static void cut_slow_ones(struct dic_watch *watch)
+void dic_watch_look(struct dic_watch *watch)
 {
-    int64_t now_ns = dic_clock_mono_ns(dic_clock_system());
+    int64_t now_ns = dic_clock_mono_ns(watch->options.clock);
     DIC_GUARD(&watch->lock);
     for (struct dic_watched *at = watch->first; at != NULL; at = at->next) {
         if (is_too_slow(watch, at, now_ns)) {
@@ -66,7 +66,7 @@ static void *watch_loop(void *arg)
 {
     struct dic_watch *watch = arg;
     while (dic_ticker_sleep(&watch->ticker, TICK_MS)) {
-        cut_slow_ones(watch);
+        dic_watch_look(watch);
     }
     return NULL;
 }
@@ -75,6 +75,7 @@ struct dic_watch *dic_watch_new(const struct dic_watch_options *options)
 {
     struct dic_watch *watch = dic_calloc(1, sizeof *watch);
     watch->options = *options;
+    watch->options.clock = options->clock != NULL ? options->clock : dic_clock_system();
     dic_mutex_init(&watch->lock);
     dic_ticker_start(&watch->ticker, "conn-watch", watch_loop, watch);
     return watch;
@@ -93,7 +94,7 @@ void dic_watch_destroy(struct dic_watch *watch)
 static void enter(struct dic_watched *watched, enum phase phase)
 {
     if (watched != NULL) {
-        atomic_store(&watched->since_ns, dic_clock_mono_ns(dic_clock_system()));
+        atomic_store(&watched->since_ns, dic_clock_mono_ns(watched->clock));
         atomic_store(&watched->phase, (int)phase);
     }
 }
@@ -101,6 +102,7 @@ static void enter(struct dic_watched *watched, enum phase phase)
 struct dic_watched *dic_watch_add(struct dic_watch *watch, int fd)
 {
     struct dic_watched *watched = dic_calloc(1, sizeof *watched);
+    watched->clock = watch->options.clock;
     watched->fd = fd;
     enter(watched, PHASE_HEADERS);
     DIC_GUARD(&watch->lock);

@@ -6,6 +6,8 @@
 #ifndef DIC_BACKEND_CONNECTION_WATCH_H
 #define DIC_BACKEND_CONNECTION_WATCH_H
 
+#include "base/clock.h"
+
 #include <stdint.h>
 
 struct dic_watch;
@@ -15,10 +17,14 @@ struct dic_watch_options {
     uint32_t header_timeout_ms;
     uint32_t body_min_bytes_per_s;
     uint32_t idle_timeout_s;
+    const struct dic_clock *clock; /* NULL: the system's */
 };
 
 struct dic_watch *dic_watch_new(const struct dic_watch_options *options);
 void dic_watch_destroy(struct dic_watch *watch); /* after the last connection has ended */
+
+/* One look, as the thread has it: cuts those that are too slow now. */
+void dic_watch_look(struct dic_watch *watch);
 
 struct dic_watched *dic_watch_add(struct dic_watch *watch, int fd);
 void dic_watch_remove(struct dic_watch *watch, struct dic_watched *watched);

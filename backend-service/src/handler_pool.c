@@ -129,6 +129,10 @@ void dic_handler_pool_park(struct dic_handler_pool *pool, struct dic_pool_item *
                            int64_t delay_ms)
 {
     DIC_GUARD(&pool->lock);
+    if (pool->hurrying) { /* the timer may have ended already */
+        enqueue(pool, item);
+        return;
+    }
     item->due_ns = dic_clock_mono_ns(dic_clock_system()) + delay_ms * 1000000;
     item->next = pool->parked;
     pool->parked = item;

@@ -275,7 +275,11 @@ static enum dic_code append_header(struct exchange *exchange, const struct dic_h
     dic_buf_append_str(&line, header->name);
     dic_buf_append_text(&line, value.len == 0 ? ";" : ": "); /* libcurl's word for an empty one */
     dic_buf_append_str(&line, value);
-    DIC_TRY(dic_buf_check(&line, err));
+    if (line.poisoned) {
+        return dic_fail(err, DIC_E_INVALID, "header '%.*s' is over %d bytes",
+                        (int)(header->name.len < 64 ? header->name.len : 64), header->name.ptr,
+                        MAX_HEADER_LINE);
+    }
     return append_line(exchange, line.ptr, err);
 }
 

@@ -2,6 +2,7 @@
 #include "store/aws_store.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/blob_store_s3.h"
 #include "store/job_queue_sqs.h"
@@ -77,7 +78,7 @@ static enum dic_code open_queue(const struct dic_aws_store *store, const char *u
 
 static enum dic_code open_all(struct dic_aws_store *store,
                               const struct dic_aws_environment *environment, int64_t retention_ms,
-                              struct dic_err *err)
+                              int64_t look_ms, struct dic_err *err)
 {
     const struct dic_aws_store_settings *settings = store->settings;
     DIC_TRY(connect_aws(store, environment, err));
@@ -94,6 +95,7 @@ static enum dic_code open_all(struct dic_aws_store *store,
         .results = store->results,
         .clock = dic_clock_system(),
         .retention_ms = retention_ms,
+        .look_ms = look_ms,
     };
     store->jobs = dic_job_store_ledger_new(&ledger);
     return DIC_OK;
@@ -101,12 +103,12 @@ static enum dic_code open_all(struct dic_aws_store *store,
 
 enum dic_code dic_aws_store_open(const struct dic_aws_store_settings *settings,
                                  const struct dic_aws_environment *environment,
-                                 int64_t retention_ms, struct dic_aws_store **out,
+                                 int64_t retention_ms, int64_t look_ms, struct dic_aws_store **out,
                                  struct dic_err *err)
 {
     struct dic_aws_store *store = dic_calloc(1, sizeof *store);
     store->settings = settings;
-    enum dic_code code = open_all(store, environment, retention_ms, err);
+    enum dic_code code = open_all(store, environment, retention_ms, look_ms, err);
     if (code != DIC_OK) {
         dic_aws_store_close(store);
         return code;
@@ -166,6 +168,29 @@ struct dic_blob_store dic_aws_store_results(const struct dic_aws_store *store)
 struct dic_http_client dic_aws_store_http(const struct dic_aws_store *store)
 {
     return store->http;
+}
+
+void dic_aws_store_log_calls(const struct dic_aws_store *store)
+{
+    static const struct {
+        const char *calls, *requests, *throttled, *failed;
+    } names[DIC_AWS_SERVICE_COUNT] = {
+        [DIC_AWS_S3] = {"s3_calls", "s3_requests", "s3_throttled", "s3_failed"},
+        [DIC_AWS_SQS] = {"sqs_calls", "sqs_requests", "sqs_throttled", "sqs_failed"},
+        [DIC_AWS_DYNAMODB] = {"dynamodb_calls", "dynamodb_requests", "dynamodb_throttled",
+                              "dynamodb_failed"},
+    };
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_INFO, "aws_calls");
+    for (int i = 0; i < DIC_AWS_SERVICE_COUNT; i++) {
+        struct dic_aws_counts counts;
+        dic_aws_counts(store->aws, (enum dic_aws_service)i, &counts);
+        dic_log_int(&log, names[i].calls, (int64_t)counts.calls);
+        dic_log_int(&log, names[i].requests, (int64_t)counts.tries);
+        dic_log_int(&log, names[i].throttled, (int64_t)counts.throttled);
+        dic_log_int(&log, names[i].failed, (int64_t)counts.failed);
+    }
+    dic_log_end(&log);
 }
 
 static void put_metric(struct dic_buf *out, const char *name, const char *help,

@@ -101,7 +101,11 @@ static enum dic_code put_shard(const struct booker *booker, struct dic_err *err)
     DIC_TRY(dic_buf_check(&bytes, err));
     dic_ledger_shard_object(object, booker->job_id, booker->booking->chunk,
                             dic_str(booker->attempt));
-    return results->ops->put(results->impl, dic_str(object), dic_buf_view(&bytes), false, err);
+    DIC_TRY(results->ops->put(results->impl, dic_str(object), dic_buf_view(&bytes), false, err));
+    struct dic_str head = dic_buf_view(&bytes);
+    head.len = dic_str_find(head, '\n');
+    dic_ledger_heads_put(booker->ledger->heads, object, head);
+    return DIC_OK;
 }
 
 /* First writer wins. A failed condition is no failure: the item that is there tells what happened.

@@ -199,7 +199,7 @@ static size_t describe(const struct dic_new_job *job, const char *job_id, const 
 
 static int64_t first_look(const struct dic_ledger *ledger, int64_t deadline_ms)
 {
-    int64_t look = dic_ledger_now(ledger) + DIC_LEDGER_FIRST_LOOK_MS;
+    int64_t look = dic_ledger_now(ledger) + ledger->options.look_ms;
     return deadline_ms > 0 && deadline_ms < look ? deadline_ms : look;
 }
 

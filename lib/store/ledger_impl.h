@@ -4,6 +4,7 @@
 #define DIC_STORE_LEDGER_IMPL_H
 
 #include "store/job_store_ledger.h"
+#include "store/ledger_heads.h"
 #include "store/ledger_progress.h"
 
 #include <pthread.h>
@@ -12,13 +13,13 @@ enum {
     DIC_LEDGER_PK_SIZE = 384,  /* "I#default#" and an idempotency key of 255 bytes */
     DIC_LEDGER_KEY_SIZE = 160, /* of an object in the result bucket */
     DIC_LEDGER_OUTBOX_SHARDS = 8,
-    DIC_LEDGER_FIRST_LOOK_MS = 60000,
     DIC_LEDGER_HEAD_BYTES = 256 * 1024, /* most of a manifest's or shard's head line */
 };
 
 struct dic_ledger {
     struct dic_ledger_options options;
     struct dic_ledger_progress *progress;
+    struct dic_ledger_heads *heads;
 };
 
 /* ---- names (ledger_names.c) ---- */

@@ -82,6 +82,11 @@ static enum dic_code get_head(struct dic_ledger *ledger, const char *object, str
 {
     const struct dic_blob_store *results = &ledger->options.results;
     int64_t len = FIRST_HEAD_BYTES;
+    dic_buf_clear(out);
+    if (dic_ledger_heads_get(ledger->heads, object, out)) {
+        *head_out = dic_buf_view(out);
+        return DIC_OK;
+    }
     for (;;) {
         dic_buf_clear(out);
         DIC_TRY(results->ops->get_range(results->impl, dic_str(object), 0, len, NULL, out, err));

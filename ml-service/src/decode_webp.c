@@ -107,6 +107,15 @@ static uint64_t memory_needed(const WebPBitstreamFeatures *frame)
     return pixels * (lossless ? 8 : frame->has_alpha ? 5 : 4);
 }
 
+/* libwebp 1.5.0 (Debian 13) says of a damaged alpha plane beside a lossy picture that memory was
+ * lacking. There was enough: that was checked before. */
+static VP8StatusCode true_status(VP8StatusCode status, const WebPBitstreamFeatures *frame)
+{
+    const bool lossy_with_alpha = frame->format == 1 && frame->has_alpha;
+    return status == VP8_STATUS_OUT_OF_MEMORY && lossy_with_alpha ? VP8_STATUS_BITSTREAM_ERROR
+                                                                  : status;
+}
+
 /* Decodes the frame into an RGBA buffer that the caller frees; NULL with a reason on failure. */
 static uint8_t *decode_frame(const struct frame *frame, struct dic_image_report *report)
 {
@@ -134,7 +143,7 @@ static uint8_t *decode_frame(const struct frame *frame, struct dic_image_report 
     config.output.u.RGBA.rgba = pixels;
     config.output.u.RGBA.stride = (int)(4 * frame->width);
     config.output.u.RGBA.size = (size_t)4 * frame->width * frame->height;
-    status = WebPDecode(frame->bytes, frame->len, &config);
+    status = true_status(WebPDecode(frame->bytes, frame->len, &config), &config.input);
     WebPFreeDecBuffer(&config.output);
     if (status != VP8_STATUS_OK) {
         webp_fail(report, status);

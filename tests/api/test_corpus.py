@@ -13,6 +13,8 @@ from conftest import ROOT, Client, Service
 sys.path.insert(0, str(ROOT / "tests/corpus"))
 import make_corpus  # noqa: E402
 
+pytestmark = pytest.mark.local
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 FILES_A_JOB = 2000
 

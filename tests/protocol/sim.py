@@ -36,6 +36,7 @@ adapters of the three ports. What corresponds to what:
     "crash", "freeze"                    the fibre is dropped, or not scheduled for a while
 """
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -331,11 +332,15 @@ def table(seeds):
 
 
 def record(seeds, wanted=3):
-    """The first seeds that catch each mutant."""
-    caught = {name: {mode: list(count(seeds, name, mode == "on"))[:wanted] for mode in ("on", "off")}
-              for name in MUTANTS}
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(modes)}" for name, modes in caught.items())
-    print(f"{{\n{lines}\n}}")
+    """The first seeds that notice each mutant."""
+    lines = []
+    for name in MUTANTS:
+        caught = {}
+        for mode in ("on", "off"):
+            noticing = (seed for seed in seeds if run(seed, name, mode == "on") is not None)
+            caught[mode] = list(itertools.islice(noticing, wanted))
+        lines.append(f"  {json.dumps(name)}: {json.dumps(caught)}")
+    print("{\n" + ",\n".join(lines) + "\n}")
 
 
 def main():

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_REQUEST_BYTES = 4 * 1024 * 1024 };
+enum { MAX_REQUEST_BYTES = 4 * 1024 * 1024, MAX_ANSWER_BYTES = 64 * 1024 * 1024 };
 
 struct connection {
     struct wire_server *server;
@@ -42,7 +42,9 @@ static bool receive_request(int socket, struct dic_buf *received)
     return true;
 }
 
-static struct wire_step keep_request(struct wire_server *server, struct dic_str request)
+/* Copies the answer: the test may be over, and its bytes gone, while the last of them is sent. */
+static struct wire_step keep_request(struct wire_server *server, struct dic_str request,
+                                     struct dic_buf *answer)
 {
     DIC_GUARD(&server->lock);
     if (server->request_count == WIRE_MAX_REQUESTS || server->step_count == 0) {
@@ -52,6 +54,7 @@ static struct wire_step keep_request(struct wire_server *server, struct dic_str 
     dic_buf_init(kept, MAX_REQUEST_BYTES);
     dic_buf_append_str(kept, request);
     struct wire_step step = server->steps[server->next_step];
+    dic_buf_append(answer, step.bytes, step.len > 0 ? step.len : strlen(step.bytes));
     server->next_step += server->next_step + 1 < server->step_count;
     pthread_cond_broadcast(&server->changed);
     return step;
@@ -74,11 +77,12 @@ static bool serve(const struct connection *connection, struct dic_buf *received)
     if (!receive_request(connection->socket, received)) {
         return false;
     }
-    struct wire_step step = keep_request(connection->server, dic_buf_view(received));
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf answer;
+    dic_buf_init(&answer, MAX_ANSWER_BYTES);
+    struct wire_step step = keep_request(connection->server, dic_buf_view(received), &answer);
     dic_buf_clear(received);
     wire_server_wait_requests(connection->server, step.after_requests);
-    send_all(connection->socket,
-             dic_str_len(step.bytes, step.len > 0 ? step.len : strlen(step.bytes)));
+    send_all(connection->socket, dic_buf_view(&answer));
     if (step.end == WIRE_RESET) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
         setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &now, sizeof now);

@@ -129,7 +129,7 @@ static void a_buckets_host_takes_the_endpoints_place(void **state)
     struct dic_aws_call what = get_object;
     what.host = dic_str("bucket.s3.eu-west-1.amazonaws.com");
     what.query = dic_str("list-type=2");
-    script(fixture, 200, NULL, "");
+    script(fixture, 200, NULL, "<ListBucketResult/>");
     assert_ok(call(fixture, &what));
     assert_string_equal(fixture->http.records[0].url,
                         "https://bucket.s3.eu-west-1.amazonaws.com/bucket/key?list-type=2");
@@ -282,6 +282,14 @@ static void what_cannot_be_sent_is_not_tried_again(void **state)
     assert_code(call(fixture, &get_object), DIC_E_TOO_LARGE);
     struct dic_aws_call what = get_object;
     what.path = dic_str("/a b");
+    assert_code(call(fixture, &what), DIC_E_INVALID);
+    struct dic_buf url;
+    dic_buf_init(&url, 4096);
+    assert_code(dic_aws_presign(fixture->aws, &what, 60, &url, NULL), DIC_E_INVALID);
+    assert_int_equal(url.len, 0);
+    dic_buf_clean_up(&url);
+    what = get_object;
+    what.query = dic_str("a=b#c");
     assert_code(call(fixture, &what), DIC_E_INVALID);
     assert_int_equal(fixture->http.record_count, 1);
 }
@@ -874,6 +882,10 @@ static void a_wrong_region_or_endpoint_stops_the_start_by_name(void **state)
     assert_code(new_with(fixture), DIC_E_INVALID);
     assert_string_equal(fixture->err.field, "AWS_DEFAULT_REGION");
     fixture->environment.default_region = "eu-west-3";
+    assert_ok(new_with(fixture));
+    fixture->environment.region = "eu.west";
+    assert_code(new_with(fixture), DIC_E_INVALID);
+    fixture->environment.region = "eu-west-2";
     assert_ok(new_with(fixture));
     fixture->environment.endpoint_url_dynamodb = "localhost:8000";
     assert_code(new_with(fixture), DIC_E_INVALID);

@@ -147,6 +147,41 @@ static void bodies_have_a_length_and_no_expectation(void **state)
     free(body);
 }
 
+static void a_content_type_is_sent_as_it_is_given(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct dic_http_header headers[] = {
+        {DIC_STR_LIT("Content-Type"), DIC_STR_LIT("application/x-amz-json-1.0")},
+        {DIC_STR_LIT("Content-Tape"), DIC_STR_LIT("x")}};
+    struct dic_http_request request = get_request(fixture);
+    request.method = "POST";
+    request.body = dic_str("{}");
+    request.headers = headers;
+    request.header_count = 2;
+    assert_ok(send_it(fixture, &request));
+    assert_non_null(strstr(sent(fixture, 0), "\r\nContent-Type: application/x-amz-json-1.0\r\n"));
+    request.headers = &headers[1];
+    request.header_count = 1;
+    assert_ok(send_it(fixture, &request));
+    assert_null(strstr(sent(fixture, 1), "Content-Type"));
+}
+
+static void a_header_longer_than_servers_take_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LINE = 16 * 1024, NAME_AND_COLON = 5 };
+    char *value = calloc(1, LINE + 1);
+    memset(value, 'v', LINE);
+    struct dic_http_header header = {dic_str("x-h"), dic_str_len(value, LINE - NAME_AND_COLON)};
+    struct dic_http_request request = get_request(fixture);
+    request.headers = &header;
+    request.header_count = 1;
+    assert_ok(send_it(fixture, &request));
+    header.value.len++;
+    assert_code(send_it(fixture, &request), DIC_E_INVALID);
+    free(value);
+}
+
 static void put_and_post_have_a_length_even_without_a_body(void **state)
 {
     struct fixture *fixture = *state;
@@ -575,6 +610,8 @@ int main(void)
         TEST(paths_and_queries_are_sent_byte_for_byte),
         TEST(a_url_without_a_path_asks_for_the_root),
         TEST(bodies_have_a_length_and_no_expectation),
+        TEST(a_content_type_is_sent_as_it_is_given),
+        TEST(a_header_longer_than_servers_take_is_refused),
         TEST(put_and_post_have_a_length_even_without_a_body),
         TEST(zeros_in_a_body_are_sent),
         TEST(a_head_ends_with_its_headers),
