@@ -63,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct dic_str text = dic_fuzz_view(bytes, len);
     if (ledger.options.results.ops == NULL) {
         ledger.options.results = dic_blob_store_memory_new();
+        ledger.heads = dic_ledger_heads_new();
     }
     check_manifest(&ledger, text);
     if (len < 200) {

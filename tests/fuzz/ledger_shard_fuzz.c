@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     char object[DIC_LEDGER_KEY_SIZE];
     if (ledger.options.results.ops == NULL) {
         ledger.options.results = dic_blob_store_memory_new();
+        ledger.heads = dic_ledger_heads_new();
     }
     const struct dic_blob_store *results = &ledger.options.results;
     dic_item_init(&item);

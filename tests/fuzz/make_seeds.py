@@ -230,7 +230,7 @@ def targets():
                     bytes([0x02]) + END.join((b"/a/./b/../c%2F", b"X=%C3%A9", b"v", b"")),
                     bytes([0xC1]) + END.join((b"/k+%2B", b"", b"", b""))]
     yield "manifest_line", manifests()
-    yield "manifest", [b"\1" + b"\n".join(manifests()), b"\0" + b'"a"\n\n  \r\n"b"\n', b"\x11" + b'"a"\n' * 40]
+    yield "manifest", [b"\n".join(manifests()), b'"a"\n\n  \r\n"b"\n', b'"a"\n' * 40]
     yield "chunk_lines", [b'\2"a"\n{"k":"b","id":"c"}\n', b'\1"a"\n"b"\n', b"\1{}\n", b"\0"]
     yield "ledger_manifest", [b'{"v":1,"last":true,"resume":"{}","chunks":[[0,100,400],[100,7,30]]}\n"a"\n', b"a,1,2,3", b"0,100,96,400",
                               b"0,4294967297,9223372036854775807,1"]
