@@ -17,6 +17,7 @@ struct settings {
     const char *log_level;
     int64_t chunk_images;
     int64_t sweep_interval_ms;
+    int64_t repair_after_ms;
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -30,6 +31,8 @@ static const struct dic_setting table[] = {
      "images in a chunk, the unit of delivery and accounting; as in ml-service"},
     {"SWEEP_INTERVAL_MS", DIC_SETTING_NUMBER, AT(sweep_interval_ms), "30000", 50, 3600000, false,
      "how often lost messages and deadlines are looked for"},
+    {"REPAIR_AFTER_MS", DIC_SETTING_NUMBER, AT(repair_after_ms), "60000", 1000, 3600000, false,
+     "messages of a job count as lost when it has stood still so long"},
 };
 
 /* Everything that main builds. One of it, since threads are handed its address. */
@@ -70,7 +73,8 @@ static enum dic_code read_configuration(struct dic_err *err)
     DIC_TRY(dic_log_level_parse(dic_str(app.settings.log_level), &level, err));
     dic_log_set_level(level);
     return dic_aws_store_open(&app.store_settings, &app.environment,
-                              dic_backend_retention_ms(&app.backend_settings), &app.store, err);
+                              dic_backend_retention_ms(&app.backend_settings),
+                              app.settings.repair_after_ms, &app.store, err);
 }
 
 static enum dic_code start(struct dic_err *err)
@@ -109,11 +113,14 @@ static int run(void)
         say_ready();
         int received = dic_program_wait_for_signal();
         dic_log_message(DIC_LOG_INFO, "stopping", "signal %d", received);
+        dic_program_end_within(DIC_PROGRAM_END_S);
     } else {
         status = dic_program_failed(&program, &err);
     }
     dic_backend_stop(&app.backend);
-    dic_aws_store_log_calls(app.store);
+    if (status == 0) {
+        dic_aws_store_log_calls(app.store);
+    }
     dic_backend_clean_up(&app.backend);
     return status;
 }

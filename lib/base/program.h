@@ -42,6 +42,11 @@ void dic_program_block_signals(void);
 /* Waits for one of them and returns it. */
 int dic_program_wait_for_signal(void);
 
+/* Whatever then hangs, the process ends with status 0 in so many seconds. What it leaves undone is
+ * as after a kill: others take it up. For the end of a program that has been asked to end. */
+enum { DIC_PROGRAM_END_S = 20 }; /* ECS gives 30 */
+void dic_program_end_within(unsigned seconds);
+
 /* Raises the process's limit of open files to `wanted` if the system allows it, or as far as it
  * does; the limit as it is then. Many systems start programs with 1,024 and allow far more. */
 uint64_t dic_program_raise_open_files(uint64_t wanted);

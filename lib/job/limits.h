@@ -32,7 +32,7 @@ enum {
     DIC_MAX_JOB_IMAGES = 10000000,
 
     DIC_VISIBILITY_S = 120,
-    DIC_HEARTBEAT_S = 40,
+    DIC_HEARTBEAT_S = DIC_VISIBILITY_S / 3,
     DIC_MAX_RECEIVES = 10,
     DIC_MAX_PAGE = 1000, /* rows of a result page, jobs of a list page: default 100 */
     DIC_DEFAULT_PAGE = 100,

@@ -78,7 +78,7 @@ static enum dic_code open_queue(const struct dic_aws_store *store, const char *u
 
 static enum dic_code open_all(struct dic_aws_store *store,
                               const struct dic_aws_environment *environment, int64_t retention_ms,
-                              struct dic_err *err)
+                              int64_t look_ms, struct dic_err *err)
 {
     const struct dic_aws_store_settings *settings = store->settings;
     DIC_TRY(connect_aws(store, environment, err));
@@ -95,6 +95,7 @@ static enum dic_code open_all(struct dic_aws_store *store,
         .results = store->results,
         .clock = dic_clock_system(),
         .retention_ms = retention_ms,
+        .look_ms = look_ms,
     };
     store->jobs = dic_job_store_ledger_new(&ledger);
     return DIC_OK;
@@ -102,12 +103,12 @@ static enum dic_code open_all(struct dic_aws_store *store,
 
 enum dic_code dic_aws_store_open(const struct dic_aws_store_settings *settings,
                                  const struct dic_aws_environment *environment,
-                                 int64_t retention_ms, struct dic_aws_store **out,
+                                 int64_t retention_ms, int64_t look_ms, struct dic_aws_store **out,
                                  struct dic_err *err)
 {
     struct dic_aws_store *store = dic_calloc(1, sizeof *store);
     store->settings = settings;
-    enum dic_code code = open_all(store, environment, retention_ms, err);
+    enum dic_code code = open_all(store, environment, retention_ms, look_ms, err);
     if (code != DIC_OK) {
         dic_aws_store_close(store);
         return code;

@@ -25,11 +25,12 @@ extern const size_t dic_aws_store_settings_count;
 
 struct dic_aws_store;
 
-/* Checks what can be checked without asking AWS. Settings and environment are borrowed. */
+/* Checks what can be checked without asking AWS. Settings and environment are borrowed; retention
+ * and look as for the ledger. */
 DIC_MUST_USE enum dic_code dic_aws_store_open(const struct dic_aws_store_settings *settings,
                                               const struct dic_aws_environment *environment,
-                                              int64_t retention_ms, struct dic_aws_store **out,
-                                              struct dic_err *err);
+                                              int64_t retention_ms, int64_t look_ms,
+                                              struct dic_aws_store **out, struct dic_err *err);
 void dic_aws_store_close(struct dic_aws_store *store); /* NULL is fine */
 
 struct dic_job_store dic_aws_store_jobs(const struct dic_aws_store *store);

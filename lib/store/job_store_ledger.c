@@ -44,6 +44,9 @@ struct dic_job_store dic_job_store_ledger_new(const struct dic_ledger_options *o
     };
     struct dic_ledger *ledger = dic_calloc(1, sizeof *ledger);
     ledger->options = *options;
+    if (ledger->options.look_ms == 0) {
+        ledger->options.look_ms = DIC_LEDGER_LOOK_MS;
+    }
     ledger->progress = dic_ledger_progress_new();
     ledger->heads = dic_ledger_heads_new();
     return (struct dic_job_store){&ops, ledger};

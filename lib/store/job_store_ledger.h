@@ -13,12 +13,15 @@
 #include "store/job_store.h"
 #include "store/table.h"
 
+enum { DIC_LEDGER_LOOK_MS = 60000 };
+
 struct dic_ledger_options {
     struct dic_table table;        /* these four are borrowed */
     struct dic_job_queue queue;    /* where messages are sent; receiving is the worker's */
     struct dic_blob_store results; /* manifests, shards, labels: a bucket no request can name */
     const struct dic_clock *clock;
     int64_t retention_ms; /* of ended jobs; their items' ttl is set when they end */
+    int64_t look_ms;      /* the sweeper looks at a live job so often; 0: DIC_LEDGER_LOOK_MS */
     bool resends_always;  /* the sweeper does not wait for the queue to be empty (for tests) */
 };
 

@@ -199,7 +199,7 @@ static size_t describe(const struct dic_new_job *job, const char *job_id, const 
 
 static int64_t first_look(const struct dic_ledger *ledger, int64_t deadline_ms)
 {
-    int64_t look = dic_ledger_now(ledger) + DIC_LEDGER_FIRST_LOOK_MS;
+    int64_t look = dic_ledger_now(ledger) + ledger->options.look_ms;
     return deadline_ms > 0 && deadline_ms < look ? deadline_ms : look;
 }
 
@@ -226,6 +226,8 @@ static enum dic_code put_job(struct dic_ledger *ledger, const struct dic_new_job
         changes[count++] = dic_set_number("one", 1);
         changes[count++] = dic_set_number("nseg", 1);
         changes[count++] = dic_set_number("n", parts->images);
+    } else if (job->images > 0) {
+        changes[count++] = dic_set_number("n", job->images);
     }
     dic_ledger_job_pk(pk, job_id);
     const struct dic_table_write write = {dic_str(pk), changes, count, &cond, 1};

@@ -13,7 +13,6 @@ enum {
     DIC_LEDGER_PK_SIZE = 384,  /* "I#default#" and an idempotency key of 255 bytes */
     DIC_LEDGER_KEY_SIZE = 160, /* of an object in the result bucket */
     DIC_LEDGER_OUTBOX_SHARDS = 8,
-    DIC_LEDGER_FIRST_LOOK_MS = 60000,
     DIC_LEDGER_HEAD_BYTES = 256 * 1024, /* most of a manifest's or shard's head line */
 };
 

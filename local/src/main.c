@@ -123,6 +123,7 @@ static enum dic_code start_worker(struct dic_err *err)
         .recorders = 4,
         .chunk_images = (uint32_t)app.settings.chunk_images,
         .watch_ms = 500,
+        .visibility_s = DIC_VISIBILITY_S,
     };
     return dic_engine_start(&app.engine, (uint32_t)app.settings.fetchers,
                             dic_classifier_openvino_new, &options, err);

@@ -10,6 +10,10 @@
 /* 500 rows of 100 predictions of long labels each; far below it in practice. */
 enum { MAX_ROWS_BYTES = 64 * 1024 * 1024 };
 
+/* 10 s, doubled each time: ten minutes of an outage, or half a minute of a bad image. Some of the
+ * DIC_MAX_RECEIVES deliveries are left for workers that die. */
+enum { PUT_OFF_S = 10, OUTAGE_DELIVERIES = 7, LAST_DELIVERIES = 3 };
+
 static enum dic_code parse_line(struct dic_str line, struct dic_json **json_out,
                                 struct dic_image *image_out, struct dic_err *err)
 {
@@ -136,6 +140,18 @@ void dic_chunk_work_fail_all(struct dic_chunk_work *work, enum dic_row_error err
     atomic_fetch_sub(work->backlog, (int)work->image_count);
     atomic_store(&work->unfinished, 0);
     work->finished(work);
+}
+
+uint32_t dic_chunk_work_put_off_s(const struct dic_chunk_work *work)
+{
+    uint32_t unfetched = 0;
+    for (uint32_t i = 0; i < work->image_count; i++) {
+        unfetched += work->tasks[i].error == DIC_ROW_FETCH_FAILED && work->tasks[i].may_pass;
+    }
+    /* Half of them: it is the store. Fewer: it is these images, or a bad moment. */
+    const uint32_t most = unfetched * 2 >= work->image_count ? OUTAGE_DELIVERIES : LAST_DELIVERIES;
+    const uint32_t count = work->delivery.receive_count < 1 ? 1 : work->delivery.receive_count;
+    return unfetched == 0 || count >= most ? 0 : (uint32_t)PUT_OFF_S << (count - 1);
 }
 
 bool dic_chunk_work_any_abandoned(const struct dic_chunk_work *work)

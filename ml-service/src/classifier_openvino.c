@@ -3,8 +3,8 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "top_k.h"
 
-#include <math.h>
 #include <openvino/c/openvino.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,22 +209,6 @@ static enum dic_code wrap_slot(struct openvino *ov, struct lane *lane, const flo
     return DIC_OK;
 }
 
-static void softmax(float *values, uint32_t count)
-{
-    float top = values[0];
-    float sum = 0;
-    for (uint32_t i = 1; i < count; i++) {
-        top = values[i] > top ? values[i] : top;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        values[i] = expf(values[i] - top);
-        sum += values[i];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        values[i] /= sum;
-    }
-}
-
 static enum dic_code copy_scores(struct openvino *ov, struct lane *lane, float *scores_out,
                                  struct dic_err *err)
 {
@@ -239,7 +223,7 @@ static enum dic_code copy_scores(struct openvino *ov, struct lane *lane, float *
     ov_tensor_free(output);
     DIC_TRY(check(status, "reading the scores", err));
     if (ov->spec->logits) {
-        softmax(scores_out, ov->spec->classes);
+        dic_softmax(scores_out, ov->spec->classes);
     }
     return DIC_OK;
 }

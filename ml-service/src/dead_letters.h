@@ -21,6 +21,7 @@ struct dic_dead_letters_options {
     struct dic_blob_store results;
     const struct dic_model_spec *model;
     const struct dic_clock *clock;
+    uint32_t visibility_s; /* of a dead letter in hand */
 };
 
 struct dic_dead_letters;

@@ -23,6 +23,7 @@ struct settings {
     int64_t recorders;
     int64_t chunk_images;
     int64_t watch_ms;
+    int64_t visibility_s;
     int64_t retention_days;
 };
 
@@ -41,6 +42,8 @@ static const struct dic_setting table[] = {
      "images in a chunk, the unit of delivery and accounting; as in backend-service"},
     {"WATCH_MS", DIC_SETTING_NUMBER, AT(watch_ms), "5000", 50, 60000, false,
      "how often stopped jobs are looked for"},
+    {"VISIBILITY_S", DIC_SETTING_NUMBER, AT(visibility_s), "120", 3, 43200, false,
+     "a chunk in work is hidden from others so long, renewed at each third of it"},
     {"RETENTION_DAYS", DIC_SETTING_NUMBER, AT(retention_days), "30", 1, 3650, false,
      "ended jobs are kept so many days; as in backend-service"},
 };
@@ -102,7 +105,7 @@ static enum dic_code read_configuration(struct dic_err *err)
 static enum dic_code open_store(struct dic_err *err)
 {
     return dic_aws_store_open(&app.store_settings, &app.environment,
-                              app.settings.retention_days * DAY_MS, &app.store, err);
+                              app.settings.retention_days * DAY_MS, 0, &app.store, err);
 }
 
 static enum dic_code start_worker(struct dic_err *err)
@@ -117,6 +120,7 @@ static enum dic_code start_worker(struct dic_err *err)
         .recorders = (uint32_t)app.settings.recorders,
         .chunk_images = (uint32_t)app.settings.chunk_images,
         .watch_ms = (uint32_t)app.settings.watch_ms,
+        .visibility_s = (uint32_t)app.settings.visibility_s,
     };
     return dic_engine_start(&app.engine, (uint32_t)app.settings.fetchers,
                             dic_classifier_openvino_new, &options, err);
@@ -131,6 +135,7 @@ static void start_helpers(void)
         .results = dic_aws_store_results(app.store),
         .model = app.engine.model,
         .clock = dic_clock_system(),
+        .visibility_s = (uint32_t)app.settings.visibility_s,
     };
     const struct dic_task_protection_options protection = {
         .agent_uri = app.settings.agent_uri,
@@ -173,13 +178,14 @@ static int run(void)
         say_ready();
         int received = dic_program_wait_for_signal();
         dic_log_message(DIC_LOG_INFO, "stopping", "signal %d", received);
+        dic_program_end_within(DIC_PROGRAM_END_S);
     } else {
         status = dic_program_failed(&program, &err);
     }
     dic_dead_letters_stop(app.dead_letters);
     dic_engine_drain(&app.engine);
     dic_task_protection_stop(app.protection);
-    if (app.store != NULL) {
+    if (status == 0) {
         dic_aws_store_log_calls(app.store);
     }
     dic_engine_clean_up(&app.engine);

@@ -35,6 +35,7 @@ struct dic_task {
     /* Set by the pipeline before done: */
     bool abandoned;
     enum dic_row_error error;
+    bool may_pass; /* a failed fetch that may go well later, as the store said */
     char message[200];
     bool partial;
     uint32_t prediction_count;

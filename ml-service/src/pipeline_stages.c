@@ -158,6 +158,7 @@ static void fetch(struct dic_pipeline *pipeline, struct dic_task *task, struct d
     task->size_bytes = (int64_t)bytes->len;
     if (code != DIC_OK) {
         set_error(task, row_error_of(code), err.msg);
+        task->may_pass = task->error == DIC_ROW_FETCH_FAILED && err.retryable;
     } else if (bytes->len == 0) {
         set_error(task, DIC_ROW_EMPTY, "the object has 0 bytes");
     }

@@ -18,6 +18,9 @@ enum {
     JOB_RECORD_BYTES = 1024 * 1024, /* ceiling of a job's record in memory */
     CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
     PEEK_LASTS_MS = 2000,
+    MAX_UNRELEASED = 64,
+    FIRST_RETRY_S = 5, /* then twice as long each time, up to the visibility timeout */
+    MAX_DOUBLINGS = 8,
 };
 
 /* A PLAN message that waits for the planner or is being planned. */
@@ -49,6 +52,10 @@ struct dic_worker {
     struct dic_chunk_work *record_head;
     struct dic_chunk_work *record_tail;
     struct plan_item *plans; /* first one is being planned */
+    /* Messages that could not be given back: the keeper tries again. What does not fit here comes
+     * back by its visibility timeout. */
+    char unreleased[MAX_UNRELEASED][DIC_RECEIPT_SIZE];
+    size_t unreleased_count;
     bool pollers_ended;
     bool recorders_ended;
     struct dic_job peeked; /* the job looked at last, without its texts */
@@ -139,14 +146,44 @@ static void remove_message(struct dic_worker *worker, const struct dic_delivery 
     }
 }
 
-static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery)
+static void remember_unreleased(struct dic_worker *worker, const char *receipt)
+{
+    DIC_GUARD(&worker->lock);
+    if (worker->unreleased_count < MAX_UNRELEASED) {
+        memcpy(worker->unreleased[worker->unreleased_count++], receipt, DIC_RECEIPT_SIZE);
+    }
+}
+
+static bool take_unreleased(struct dic_worker *worker, char receipt_out[DIC_RECEIPT_SIZE])
+{
+    DIC_GUARD(&worker->lock);
+    if (worker->unreleased_count == 0) {
+        return false;
+    }
+    memcpy(receipt_out, worker->unreleased[--worker->unreleased_count], DIC_RECEIPT_SIZE);
+    return true;
+}
+
+/* So that it comes again in so many seconds. */
+static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery,
+                      uint32_t seconds)
 {
     struct dic_err err = {0};
     const struct dic_job_queue *queue = &worker->options.queue;
-    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, 0, &err);
+    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, seconds, &err);
     if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
         log_failure("message_not_released", delivery, &err);
+        remember_unreleased(worker, delivery->receipt);
     }
+}
+
+/* Storage failed, which may pass in a moment or in an hour. */
+static void try_later(struct dic_worker *worker, const struct dic_delivery *delivery)
+{
+    const uint32_t before = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
+    const uint32_t seconds = (uint32_t)FIRST_RETRY_S
+                             << (before < MAX_DOUBLINGS ? before : MAX_DOUBLINGS);
+    give_back(worker, delivery, seconds < DIC_VISIBILITY_S ? seconds : DIC_VISIBILITY_S);
 }
 
 static bool is_gone(enum dic_code code)
@@ -245,6 +282,7 @@ static void take_chunk(struct dic_worker *worker, const struct dic_delivery *del
     }
     if (code != DIC_OK) {
         log_failure("chunk_not_loaded", delivery, &err);
+        try_later(worker, delivery);
         return;
     }
     work->started_ns = dic_clock_mono_ns(worker->options.clock);
@@ -284,6 +322,7 @@ static void take_seal(struct dic_worker *worker, const struct dic_delivery *deli
         remove_message(worker, delivery);
     } else {
         log_failure("job_not_sealed", delivery, &err);
+        try_later(worker, delivery);
     }
 }
 
@@ -341,8 +380,9 @@ static void *poll_loop(void *arg)
         }
         struct dic_err err = {0};
         size_t count = 0;
-        enum dic_code code = queue->ops->receive(queue->impl, deliveries, wanted, DIC_VISIBILITY_S,
-                                                 RECEIVE_WAIT_MS, &count, &err);
+        enum dic_code code =
+            queue->ops->receive(queue->impl, deliveries, wanted, worker->options.visibility_s,
+                                RECEIVE_WAIT_MS, &count, &err);
         if (code != DIC_OK) {
             dic_log_message(DIC_LOG_WARN, "receive_failed", "%s", err.msg);
             dic_sleep_ms(1000);
@@ -350,7 +390,7 @@ static void *poll_loop(void *arg)
         }
         for (size_t i = 0; i < count; i++) {
             if (atomic_load(&worker->draining)) {
-                give_back(worker, &deliveries[i]);
+                give_back(worker, &deliveries[i], 0);
             } else {
                 take(worker, &deliveries[i]);
             }
@@ -446,18 +486,34 @@ static void book(struct dic_worker *worker, struct dic_chunk_work *work)
         remove_message(worker, &work->delivery);
     } else {
         log_failure("chunk_not_booked", &work->delivery, &err);
-        give_back(worker, &work->delivery);
+        try_later(worker, &work->delivery);
     }
     dic_chunk_outcome_clean_up(&outcome);
 }
 
+static void log_put_off(const struct dic_chunk_work *work, uint32_t later_s)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "chunk_put_off");
+    dic_log_str(&log, "job_id", work->delivery.message.job_id);
+    dic_log_int(&log, "chunk", work->delivery.message.chunk);
+    dic_log_int(&log, "receive_count", work->delivery.receive_count);
+    dic_log_int(&log, "seconds", later_s);
+    dic_log_end(&log);
+}
+
 static void record(struct dic_worker *worker, struct dic_chunk_work *work)
 {
-    if (!dic_chunk_work_any_abandoned(work)) {
+    const bool abandoned = dic_chunk_work_any_abandoned(work);
+    const uint32_t later_s = abandoned ? 0 : dic_chunk_work_put_off_s(work);
+    if (!abandoned && later_s == 0) {
         book(worker, work);
     } else {
         /* Of a stopped job it will be found closed and removed by whoever takes it. */
-        give_back(worker, &work->delivery);
+        give_back(worker, &work->delivery, later_s);
+        if (later_s > 0) {
+            log_put_off(work, later_s);
+        }
         DIC_GUARD(&worker->lock);
         worker->counts.chunks_released++;
     }
@@ -502,9 +558,10 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     bool done = false;
     enum dic_code code = dic_planner_run(&planner, delivery->message.job_id, &done, &err);
     if (code != DIC_OK && !is_gone(code)) {
-        log_failure("plan_failed", delivery, &err); /* comes back after the visibility timeout */
+        log_failure("plan_failed", delivery, &err);
+        try_later(worker, delivery);
     } else if (code == DIC_OK && !done) {
-        give_back(worker, delivery);
+        give_back(worker, delivery, 0);
     } else {
         remove_message(worker, delivery);
     }
@@ -596,7 +653,7 @@ static void heartbeat(struct dic_worker *worker, const struct watched *watched, 
     for (size_t i = 0; i < count; i++) {
         struct dic_err err = {0};
         enum dic_code code =
-            queue->ops->extend(queue->impl, watched[i].receipt, DIC_VISIBILITY_S, &err);
+            queue->ops->extend(queue->impl, watched[i].receipt, worker->options.visibility_s, &err);
         if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
             dic_log_message(DIC_LOG_WARN, "heartbeat_failed", "%s: %s", watched[i].job_id, err.msg);
         }
@@ -629,14 +686,31 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
     }
 }
 
+/* Until one fails again: then storage is still down, and the others would only wait for it too. */
+static void release_again(struct dic_worker *worker)
+{
+    const struct dic_job_queue *queue = &worker->options.queue;
+    char receipt[DIC_RECEIPT_SIZE];
+    while (take_unreleased(worker, receipt)) {
+        struct dic_err err = {0};
+        enum dic_code code = queue->ops->extend(queue->impl, receipt, 0, &err);
+        if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
+            remember_unreleased(worker, receipt);
+            return;
+        }
+    }
+}
+
 static void *keep_loop(void *arg)
 {
     struct dic_worker *worker = arg;
     struct watch_list held = {0};
+    const int64_t beat_ms = (int64_t)worker->options.visibility_s * 1000 / 3;
+    const int64_t watch_ms = worker->options.watch_ms;
     for (;;) {
         dic_lock(&worker->lock);
         if (!worker->recorders_ended) {
-            dic_cond_wait_ms(&worker->keep, &worker->lock, worker->options.watch_ms);
+            dic_cond_wait_ms(&worker->keep, &worker->lock, watch_ms < beat_ms ? watch_ms : beat_ms);
         }
         bool ended = worker->recorders_ended;
         dic_unlock(&worker->lock);
@@ -645,8 +719,9 @@ static void *keep_loop(void *arg)
         }
         snapshot(worker, &held);
         watch_jobs(worker, held.items, held.count);
+        release_again(worker);
         int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
-        if (now_ms - worker->last_beat_ms >= DIC_HEARTBEAT_S * 1000) {
+        if (now_ms - worker->last_beat_ms >= beat_ms) {
             heartbeat(worker, held.items, held.count);
             worker->last_beat_ms = now_ms;
         }

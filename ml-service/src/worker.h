@@ -29,6 +29,7 @@ struct dic_worker_options {
     uint32_t recorders;
     uint32_t chunk_images; /* how the planner cuts, ≤ DIC_MAX_CHUNK_IMAGES */
     uint32_t watch_ms;     /* how often stopped jobs are looked for */
+    uint32_t visibility_s; /* a message is hidden so long; renewed at each third of it */
 };
 
 struct dic_worker;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Black-box tests of the HTTP API. They take DIC_BASE_URL when a service runs already (with the
-sample photos in its bucket); otherwise they start classifier-local themselves on a free port."""
+sample photos in its bucket); otherwise they start classifier-local themselves on a free port. Of a
+service that runs already, IMAGE_BUCKET and the AWS variables say where to put further objects, and
+DIC_SERVICE_LOG where its log is; what needs a process of local mode is left out (marker: local)."""
 import os
 import pathlib
 import re
@@ -64,6 +66,45 @@ class Service:
         return self.folder / "data/bucket"
 
 
+class FolderBucket:
+    """Local mode's bucket, filled as its user would."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def put(self, key, content):
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def get(self, key):
+        return (self.folder / key).read_bytes()
+
+    def remove(self, key):
+        (self.folder / key).unlink(missing_ok=True)
+
+
+class S3Bucket:
+    """The bucket of a deployment; the address is given as to the programs."""
+
+    def __init__(self, name):
+        import boto3
+        from botocore.config import Config
+        self.name = name
+        self.s3 = boto3.client("s3", region_name=os.environ["AWS_REGION"],
+                               endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"),
+                               config=Config(s3={"addressing_style": "path"}))
+
+    def put(self, key, content):
+        self.s3.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def get(self, key):
+        return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def remove(self, key):
+        self.s3.delete_object(Bucket=self.name, Key=key)
+
+
 class Client:
     def __init__(self, url):
         self.url = url
@@ -112,6 +153,12 @@ class Client:
                 return rows
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if {"service", "own_service"} & set(item.fixturenames):
+            item.add_marker("local")
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
     if os.environ.get("DIC_BASE_URL"):
@@ -130,12 +177,31 @@ def client(request):
 
 
 @pytest.fixture(scope="session")
+def is_local():
+    return not os.environ.get("DIC_BASE_URL")
+
+
+@pytest.fixture(scope="session")
+def bucket(request, is_local):
+    """Where clients' images are."""
+    if is_local:
+        return FolderBucket(request.getfixturevalue("service").bucket)
+    if not os.environ.get("IMAGE_BUCKET"):
+        pytest.skip("IMAGE_BUCKET does not say where the service's images are")
+    return S3Bucket(os.environ["IMAGE_BUCKET"])
+
+
+@pytest.fixture(scope="session")
 def strict_framing(request):
     """Whether the service's HTTP library can refuse lenient line ends: libmicrohttpd can from
     0.9.77.1 on (Debian 13, the images), and not before (Debian 12, Ubuntu 24.04)."""
-    if os.environ.get("DIC_BASE_URL"):
+    if os.environ.get("DIC_SERVICE_LOG"):
+        path = pathlib.Path(os.environ["DIC_SERVICE_LOG"])
+    elif os.environ.get("DIC_BASE_URL"):
         return True
-    log = request.getfixturevalue("service").log_path.read_text(errors="replace")
+    else:
+        path = request.getfixturevalue("service").log_path
+    log = path.read_text(errors="replace")
     version = re.search(r'"event":"listening".*"libmicrohttpd":"([0-9.]+)"', log).group(1)
     return tuple(int(number) for number in version.split(".")) >= (0, 9, 77, 1)
 

@@ -8,6 +8,8 @@ import pytest
 import requests
 from conftest import Client, Service
 
+pytestmark = pytest.mark.local
+
 
 def submit_for_a_while(url, accepted, generator, stop):
     """Submits until the service dies; only what was answered 202 counts."""

@@ -6,6 +6,8 @@ import subprocess
 import pytest
 from conftest import BINARIES, ROOT
 
+pytestmark = pytest.mark.local
+
 PROGRAMS = ["classifier-local", "backend-service", "ml-service"]
 # Enough for every program; nothing is asked at these addresses by --check-config.
 GOOD = {"MODEL_URI": str(ROOT / "ml-service/model/efficientnet-lite0"), "AWS_REGION": "us-east-1",

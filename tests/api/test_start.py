@@ -11,6 +11,8 @@ import pytest
 import requests
 from conftest import BINARIES, ROOT, Client, Service
 
+pytestmark = pytest.mark.local
+
 
 def start(folder, **settings):
     """Runs until it ends by itself; its last line and its exit status."""

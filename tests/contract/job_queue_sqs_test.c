@@ -3,8 +3,8 @@
 #include "job_queue_suite.h"
 
 #include "aws/json_call.h"
+#include "aws_resources.h"
 #include "base/clock.h"
-#include "base/rand.h"
 #include "store/job_queue_sqs.h"
 #include "test.h"
 #include "test_aws.h"
@@ -13,33 +13,7 @@
 #include <stdlib.h>
 
 static struct dic_aws *aws;
-static char url[512];
-
-static void require(enum dic_code code, const struct dic_err *err)
-{
-    if (code != DIC_OK) {
-        fprintf(stderr, "%s\n", err->msg);
-        abort();
-    }
-}
-
-static void create_queue(void)
-{
-    char name[64];
-    char id[DIC_ID_SIZE];
-    struct dic_err err = {0};
-    struct dic_str text = {0};
-    DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
-    dic_rand_id(id);
-    snprintf(name, sizeof name, "dic-suite-%s", id);
-    dic_json_call_init(&call, DIC_AWS_SQS, "CreateQueue", 1000);
-    dic_json_put_text(&call.json, "QueueName", name);
-    require(dic_json_call_send(aws, &call, &err), &err);
-    const struct dic_json *member = dic_json_member(call.root, "QueueUrl");
-    assert_non_null(member);
-    require(dic_json_get_str(member, "QueueUrl", &text, &err), &err);
-    snprintf(url, sizeof url, "%.*s", DIC_STR_ARGS(text));
-}
+static char url[DIC_TEST_QUEUE_URL_SIZE];
 
 /* A call of one member besides the queue's URL, or of none. */
 static void call_queue(const char *operation, const char *member, const char *value)
@@ -52,7 +26,7 @@ static void call_queue(const char *operation, const char *member, const char *va
     if (member != NULL) {
         dic_json_put_text(&call.json, member, value);
     }
-    require(dic_json_call_send(aws, &call, &err), &err);
+    dic_test_require(dic_json_call_send(aws, &call, &err), &err);
 }
 
 static struct dic_job_queue new_queue(const char *of_url, bool fair)
@@ -60,20 +34,20 @@ static struct dic_job_queue new_queue(const char *of_url, bool fair)
     struct dic_job_queue queue = {0};
     struct dic_err err = {0};
     const struct dic_job_queue_sqs_options options = {.aws = aws, .url = of_url, .fair = fair};
-    require(dic_job_queue_sqs_new(&options, &queue, &err), &err);
+    dic_test_require(dic_job_queue_sqs_new(&options, &queue, &err), &err);
     return queue;
 }
 
 struct dic_job_queue dic_queue_suite_open(void)
 {
-    create_queue();
+    dic_test_queue_create(aws, url);
     return new_queue(url, true);
 }
 
 void dic_queue_suite_close(struct dic_job_queue queue)
 {
     queue.ops->destroy(queue.impl);
-    call_queue("DeleteQueue", NULL, NULL);
+    dic_test_queue_delete(aws, url);
 }
 
 void dic_queue_suite_pass(struct dic_job_queue queue, int64_t ms)
@@ -111,7 +85,7 @@ static void messages_go_without_groups_where_a_server_has_none(void **state)
     size_t count = 0;
     struct dic_message message = {.kind = DIC_MESSAGE_PLAN};
     dic_rand_id(message.job_id);
-    create_queue();
+    dic_test_queue_create(aws, url);
     struct dic_job_queue queue = new_queue(url, false);
     assert_ok(queue.ops->send(queue.impl, &message, 1, NULL));
     assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 2000, &count, NULL));
@@ -130,7 +104,7 @@ static void a_queue_that_is_not_there_is_not_found(void **state)
     struct dic_err err = {0};
     size_t count = 9;
     dic_rand_id(message.job_id);
-    create_queue();
+    dic_test_queue_create(aws, url);
     snprintf(other, sizeof other, "%s-not", url);
     struct dic_job_queue queue = new_queue(other, true);
     assert_code(queue.ops->receive(queue.impl, &delivery, 1, 60, 1000, &count, &err),

@@ -57,3 +57,7 @@ def test_the_queue_is_as_its_port_says(sqs_server):
 def test_the_blob_store_is_as_its_port_says(s3_server, ministack):
     made = aws_env.create({"s3": s3_server, "sqs": ministack, "dynamodb": ministack})
     assert run_suite("blob_store_s3_test", made.variables) == LACKS.get(s3_server.name, set())
+
+
+def test_the_job_store_is_as_its_port_says(aws):
+    assert run_suite("job_store_dynamodb_test", aws.variables) == set()

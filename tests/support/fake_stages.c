@@ -46,7 +46,7 @@ void dic_decoder_pool_decode(struct dic_decoder_pool *pool, uint32_t decoder, ui
     dic_gate_pass(&current->decode);
     float *tensor = tensors[decoder][slot];
     tensor[0] = (float)bytes.ptr[0];
-    tensor[1] = bytes.len > 1 ? (float)(bytes.ptr[1] - '0') : 0;
+    tensor[1] = bytes.len > 1 ? (float)((uint8_t)(bytes.ptr[1] - '0') % DIC_FAKE_CLASSES) : 0;
     report_out->partial = bytes.ptr[0] == 'p';
     if (bytes.ptr[0] == 'c') {
         report_out->error = DIC_ROW_CORRUPT_IMAGE;
@@ -71,7 +71,7 @@ static enum dic_code infer(void *impl, uint32_t lane, const float *tensor, float
     for (uint32_t i = 0; i < DIC_FAKE_CLASSES; i++) {
         scores_out[i] = 0.0625F;
     }
-    scores_out[(uint32_t)tensor[1] % DIC_FAKE_CLASSES] = tensor[0] == 'n' ? NAN : 0.4375F;
+    scores_out[(uint32_t)tensor[1]] = tensor[0] == 'n' ? NAN : 0.4375F;
     enum dic_code code =
         tensor[0] == 'i' ? dic_fail(err, DIC_E_INTERNAL, "the model has no idea") : DIC_OK;
     atomic_store(&stages->lane_busy[lane], false);

@@ -135,6 +135,138 @@ static void what_is_written_is_read_back(void **state)
     dic_buf_clean_up(&out);
 }
 
+static void a_document_has_the_form_that_was_asked_for(void **state)
+{
+    (void)state;
+    struct dic_buf out;
+    dic_buf_init(&out, 10000);
+    struct dic_json_writer writer = dic_json_writer(&out);
+    dic_json_begin_object(&writer, NULL);
+    dic_json_put_text(&writer, "text", "a\"b\\c\n\r\t\x01 \x7F");
+    dic_json_put_int(&writer, "negative", -1);
+    dic_json_put_int(&writer, "most", INT64_MAX);
+    dic_json_put_int_or_null(&writer, "known", 0);
+    dic_json_put_int_or_null(&writer, "unknown", -1);
+    dic_json_put_real(&writer, "real", 0.12345678, 6);
+    dic_json_put_real(&writer, "infinite", (double)INFINITY, 6);
+    dic_json_put_time(&writer, "at", 1767225599123);
+    dic_json_put_raw(&writer, "raw", dic_str("{\"a\":[1]}"));
+    dic_json_put_name(&writer, dic_str("any \"name\""));
+    dic_json_begin_array(&writer, NULL);
+    dic_json_put_bool(&writer, NULL, false);
+    dic_json_begin_object(&writer, NULL);
+    dic_json_end_object(&writer);
+    dic_json_begin_array(&writer, NULL);
+    dic_json_end_array(&writer);
+    dic_json_end_array(&writer);
+    dic_json_put_null(&writer, "last");
+    dic_json_end_object(&writer);
+    assert_view(dic_buf_view(&out),
+                "{\"text\":\"a\\\"b\\\\c\\n\\r\\t\\u0001 \x7F\",\"negative\":-1,"
+                "\"most\":9223372036854775807,\"known\":0,\"unknown\":null,\"real\":0.123457,"
+                "\"infinite\":null,\"at\":\"2025-12-31T23:59:59.123Z\",\"raw\":{\"a\":[1]},"
+                "\"any \\\"name\\\"\":[false,{},[]],\"last\":null}");
+    dic_buf_clean_up(&out);
+}
+
+static void a_document_over_its_ceiling_is_noticed_at_the_end(void **state)
+{
+    (void)state;
+    struct dic_buf out;
+    dic_buf_init(&out, 20);
+    struct dic_json_writer writer = dic_json_writer(&out);
+    dic_json_begin_array(&writer, NULL);
+    for (int i = 0; i < 20; i++) {
+        dic_json_put_int(&writer, NULL, i);
+    }
+    dic_json_end_array(&writer);
+    assert_code(dic_buf_check(&out, NULL), DIC_E_TOO_LARGE);
+    assert_true(out.len <= 20);
+    dic_buf_clean_up(&out);
+}
+
+static void values_of_another_type_are_named_as_what_they_are(void **state)
+{
+    (void)state;
+    static const char text[] = "[{}, [], \"s\", 1, 1.5, true, null]";
+    static const char *const names[] = {
+        "an object", "an array", "a string", "an integer", "a number with a fraction or exponent",
+        "a boolean", "null"};
+    struct dic_json *root = NULL;
+    assert_ok(dic_json_parse(dic_str(text), &root, NULL));
+    for (size_t i = 0; i < 7; i++) {
+        const struct dic_json *value = dic_json_at(root, i);
+        struct dic_err err = {0};
+        struct dic_str string = {0};
+        int64_t whole = 0;
+        double real = 0;
+        bool truth = false;
+        assert_string_equal(dic_json_type_name(value), names[i]);
+        enum dic_code codes[] = {
+            dic_json_get_str(value, "f", &string, &err),
+            dic_json_get_int(value, "f", 0, 9, &whole, &err),
+            dic_json_get_real(value, "f", 0, 9, &real, &err),
+            dic_json_get_bool(value, "f", &truth, &err),
+        };
+        assert_int_equal(codes[0] == DIC_OK, i == 2);
+        assert_int_equal(codes[1] == DIC_OK, i == 3);
+        assert_int_equal(codes[2] == DIC_OK, i == 3 || i == 4);
+        assert_int_equal(codes[3] == DIC_OK, i == 5);
+        assert_int_equal(dic_json_is_object(value), i == 0);
+        assert_int_equal(dic_json_is_array(value), i == 1);
+        assert_int_equal(dic_json_is_string(value), i == 2);
+        assert_int_equal(dic_json_is_null(value), i == 6);
+        if (i != 5) {
+            char expected[80];
+            snprintf(expected, sizeof expected, "f must be a boolean, not %s", names[i]);
+            assert_string_equal(err.msg, expected);
+            assert_string_equal(err.field, "f");
+        }
+    }
+    dic_json_destroy(root);
+    dic_json_destroy(NULL);
+}
+
+static enum dic_code collect(void *context, struct dic_str name, const struct dic_json *value,
+                             struct dic_err *err)
+{
+    struct dic_buf *names = context;
+    dic_buf_append_str(names, name);
+    return dic_json_is_null(value) ? dic_fail(err, DIC_E_CONFLICT, "stop") : DIC_OK;
+}
+
+static void members_are_visited_until_the_visitor_stops(void **state)
+{
+    (void)state;
+    struct dic_json *root = NULL;
+    struct dic_buf names;
+    struct dic_err err = {0};
+    dic_buf_init(&names, 100);
+    assert_ok(dic_json_parse(dic_str("{\"b\":1,\"a\":2,\"c\":3}"), &root, NULL));
+    assert_int_equal(dic_json_size(root), 3);
+    assert_ok(dic_json_each(root, collect, &names, NULL));
+    assert_view(dic_buf_view(&names), "bac");
+    assert_null(dic_json_member(root, "d"));
+    assert_null(dic_json_at(root, 0));
+    dic_json_destroy(root);
+    dic_buf_clear(&names);
+    assert_ok(dic_json_parse(dic_str("{\"b\":1,\"a\":null,\"c\":3}"), &root, NULL));
+    assert_code(dic_json_each(root, collect, &names, &err), DIC_E_CONFLICT);
+    assert_view(dic_buf_view(&names), "ba");
+    dic_json_destroy(root);
+    dic_buf_clean_up(&names);
+}
+
+static void a_nul_byte_is_no_json(void **state)
+{
+    (void)state;
+    struct dic_json *root = NULL;
+    struct dic_err err = {0};
+    assert_code(dic_json_parse(dic_str_len("1\0", 2), &root, &err), DIC_E_MALFORMED);
+    assert_string_equal(err.msg, "not valid JSON: a NUL byte at byte 1");
+    assert_code(parse(dic_str_len(NULL, 0)), DIC_E_MALFORMED);
+}
+
 /* y_ cases that jansson refuses, each for a reason we want: NUL in an object's key, and numbers
  * that do not fit a double or an integer of 64 bits. */
 static bool is_known_refusal(const char *name)
@@ -187,6 +319,11 @@ int main(void)
         cmocka_unit_test(numbers_are_typed_strictly),
         cmocka_unit_test(whole_numbers_may_be_written_as_reals_while_they_are_exact),
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_document_has_the_form_that_was_asked_for),
+        cmocka_unit_test(a_document_over_its_ceiling_is_noticed_at_the_end),
+        cmocka_unit_test(values_of_another_type_are_named_as_what_they_are),
+        cmocka_unit_test(members_are_visited_until_the_visitor_stops),
+        cmocka_unit_test(a_nul_byte_is_no_json),
         cmocka_unit_test(the_json_test_suite_is_judged_as_it_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,8 @@ static void watched_wake(void *impl)
     real_wake(impl);
 }
 
+static void watch_images(void);
+
 static int set_up(void **state)
 {
     (void)state;
@@ -84,6 +86,7 @@ static int set_up(void **state)
     atomic_store(&is_deaf, false);
     fake = dic_fake_clock_new();
     images = dic_blob_store_memory_new();
+    watch_images();
     jobs = dic_fake_jobs_new();
     queue = dic_job_queue_memory_new(fake);
     dic_job_queue_memory_set_hook(queue, watch_queue, NULL);
@@ -138,6 +141,7 @@ static void start_worker_with(uint32_t pollers, uint32_t max_chunks)
         .recorders = 2,
         .chunk_images = 2,
         .watch_ms = 1,
+        .visibility_s = DIC_VISIBILITY_S,
     };
     dic_worker_start(&options, &worker);
 }
@@ -456,6 +460,113 @@ static void a_chunk_delivered_too_often_is_given_up_in_its_rows(void **state)
     assert_depth(0, 0);
 }
 
+/* ---- a store that is away ---- */
+
+static struct dic_blob_store_ops broken_images;
+static enum dic_code (*real_get)(void *impl, struct dic_str key, int64_t max_bytes,
+                                 struct dic_buf *out, struct dic_blob_info *info_out,
+                                 struct dic_err *err);
+static atomic_int broken_gets; /* so many fail */
+static atomic_bool fails_for_good;
+
+static enum dic_code broken_get(void *impl, struct dic_str key, int64_t max_bytes,
+                                struct dic_buf *out, struct dic_blob_info *info_out,
+                                struct dic_err *err)
+{
+    if (atomic_fetch_sub(&broken_gets, 1) <= 0) {
+        return real_get(impl, key, max_bytes, out, info_out, err);
+    }
+    enum dic_code code = dic_fail(err, DIC_E_UPSTREAM, "the store is away");
+    err->retryable = !atomic_load(&fails_for_good);
+    return code;
+}
+
+/* The pipeline has a copy of the port, but not of its functions. */
+static void break_images(int gets, bool for_good)
+{
+    atomic_store(&broken_gets, gets);
+    atomic_store(&fails_for_good, for_good);
+}
+
+static void watch_images(void)
+{
+    broken_images = *images.ops;
+    real_get = broken_images.get;
+    broken_images.get = broken_get;
+    images.ops = &broken_images;
+    break_images(0, false);
+}
+
+static void await_put_off(uint32_t times)
+{
+    while (counts().chunks_released < times) {
+        dic_sleep_ms(1);
+    }
+}
+
+static void a_chunk_whose_images_cannot_be_fetched_is_tried_again_later(void **state)
+{
+    (void)state;
+    break_images(1, false);
+    make_small_job();
+    start_worker();
+    await_put_off(1);
+    dic_fake_clock_advance_ms(fake, 9999);
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, 1);
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 1);
+    assert_depth(0, 0);
+}
+
+static void a_store_that_stays_away_makes_rows_in_the_end(void **state)
+{
+    (void)state;
+    break_images(1000, false);
+    make_small_job();
+    start_worker();
+    for (uint32_t i = 0; i < 6; i++) { /* 10, 20, … 320 s */
+        await_put_off(i + 1);
+        dic_fake_clock_advance_ms(fake, INT64_C(10000) << i);
+    }
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, 1);
+    assert_int_equal(counts().chunks_released, 6);
+}
+
+static void an_image_that_cannot_be_fetched_holds_its_chunk_up_twice(void **state)
+{
+    (void)state;
+    put("a", "g7");
+    put("b", "g7");
+    put("c", "g7");
+    break_images(0, false);
+    make_job(&plain, 1, 3, "\"a\"\n\"b\"\n\"c\"\n");
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    break_images(1, false);
+    start_worker();
+    await_put_off(1);
+    break_images(1, false);
+    dic_fake_clock_advance_ms(fake, 10000);
+    await_put_off(2);
+    break_images(1, false);
+    dic_fake_clock_advance_ms(fake, 20000);
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, 1);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 2);
+}
+
+static void what_will_never_be_fetched_is_not_tried_again(void **state)
+{
+    (void)state;
+    break_images(1, true); /* as of a bucket that does not exist */
+    make_small_job();
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, 1);
+    assert_int_equal(counts().chunks_released, 0);
+}
+
 static void a_job_past_its_deadline_is_ended_by_who_takes_its_chunk(void **state)
 {
     (void)state;
@@ -521,7 +632,14 @@ static void a_booking_that_fails_for_now_is_repeated(void **state)
     assert_depth(0, 0);
 }
 
-static void a_chunk_that_cannot_be_booked_is_given_back(void **state)
+static void await_given_back(void)
+{
+    while (counts().chunks_in_work > 0) {
+        dic_sleep_ms(1);
+    }
+}
+
+static void a_chunk_that_cannot_be_booked_is_tried_again_after_five_seconds(void **state)
 {
     (void)state;
     enum dic_code code = DIC_E_INTERNAL;
@@ -529,6 +647,11 @@ static void a_chunk_that_cannot_be_booked_is_given_back(void **state)
     dic_fake_jobs_set_hook(jobs, fail_some_bookings, &code);
     make_small_job();
     start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_BOOK, 1);
+    await_given_back();
+    dic_fake_clock_advance_ms(fake, 4999);
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, 1);
     await_end(); /* the second delivery is booked */
     assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_BOOK), 2);
     assert_int_equal(stages.decodes_begun, 2);
@@ -964,10 +1087,14 @@ int main(void)
         CASE(a_message_that_is_not_understood_is_left_alone),
         CASE(at_its_last_delivery_a_chunk_is_still_tried),
         CASE(a_chunk_delivered_too_often_is_given_up_in_its_rows),
+        CASE(a_chunk_whose_images_cannot_be_fetched_is_tried_again_later),
+        CASE(a_store_that_stays_away_makes_rows_in_the_end),
+        CASE(an_image_that_cannot_be_fetched_holds_its_chunk_up_twice),
+        CASE(what_will_never_be_fetched_is_not_tried_again),
         CASE(a_job_past_its_deadline_is_ended_by_who_takes_its_chunk),
         CASE(a_deadline_that_cannot_be_noted_still_ends_the_work),
         CASE(a_booking_that_fails_for_now_is_repeated),
-        CASE(a_chunk_that_cannot_be_booked_is_given_back),
+        CASE(a_chunk_that_cannot_be_booked_is_tried_again_after_five_seconds),
         CASE(a_booking_of_a_job_that_is_gone_ends_its_message),
         CASE(a_message_that_cannot_be_removed_comes_back_and_costs_no_work),
         CASE(a_drained_worker_finishes_the_images_in_hand_and_gives_the_chunk_back),

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGTERM under load: work is given back, requests are answered, the exit is 0; and the protection
+against being scaled in while there is work. Times are printed; what is asserted is ECS's ceiling."""
+import threading
+import time
+
+import pytest
+import requests
+
+import agents
+import faults
+from deployment import CEILING_SECONDS, Deployment, sample_photos
+from fault_proxy import FaultProxy
+
+WORKER = {"DECODERS": "1", "LANES": "1"}
+PHOTO = "test/image.jpg"
+
+
+@pytest.fixture
+def photos(aws):
+    aws.put_images(sample_photos())
+    return aws
+
+
+def slow_images(proxy, seconds=0.2):
+    proxy.add(faults.delay(seconds), operation="GetObject", path="/test/")
+
+
+def test_a_worker_that_is_ended_gives_its_chunks_back_at_once(photos, ministack, tmp_path):
+    with FaultProxy(ministack, "s3") as proxy, \
+            Deployment(photos, tmp_path, workers=2, variables=photos.via(s3=proxy), backend={"CHUNK_IMAGES": "50"},
+                       worker=WORKER) as deployment:
+        slow_images(proxy)
+        first, second = deployment.workers
+        second.freeze()  # so that the first has it all
+        client = deployment.client
+        job = client.job(s3_keys=[PHOTO] * 1000, top_k=1)
+        proxy.wait_for("GetObject", 40)
+        seconds, status = first.terminate()
+        visible, in_flight, _ = photos.queue_depth()
+        print(f"the worker ended after {seconds:.2f} s; {visible} chunks visible, {in_flight} in flight")
+        assert status == 0 and seconds < CEILING_SECONDS, first.log()
+        # The frozen one's long poll may hold what was delivered to it.
+        assert visible > 0 and in_flight <= 10, (visible, in_flight)
+        proxy.clear()
+        second.thaw()
+        done = client.wait(job)
+        assert done["progress"] == {"total": 1000, "succeeded": 1000, "failed": 0, "skipped": 0, "pending": 0}
+        assert [row["index"] for row in client.rows(job)] == list(range(1000))
+
+
+def test_twenty_drains_in_a_row_lose_nothing(photos, tmp_path):
+    times = []
+    with Deployment(photos, tmp_path, workers=2, backend={"CHUNK_IMAGES": "20"}, worker=WORKER) as deployment:
+        client = deployment.client
+        jobs = [client.job(s3_keys=[PHOTO] * 100, top_k=1) for _ in range(10)]
+        for number in range(20):
+            worker = deployment.workers[number % 2]
+            seconds, status = worker.terminate()
+            assert status == 0, worker.log()
+            times.append(seconds)
+            worker.start()
+        print(f"20 drains under load: median {sorted(times)[10]:.2f} s, longest {max(times):.2f} s")
+        assert max(times) < CEILING_SECONDS
+        for job in jobs:
+            assert client.wait(job)["progress"]["succeeded"] == 100
+            assert len(client.rows(job)) == 100
+
+
+class Visitor(threading.Thread):
+    """Asks again and again on new connections; a refused one is the load balancer's business."""
+
+    def __init__(self, url, path, stop, **headers):
+        super().__init__(daemon=True)
+        self.url, self.path, self.stop, self.headers = url, path, stop, headers
+        self.answers = []
+        self.failures = []
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                answer = requests.get(self.url + self.path, headers={**self.headers, "Connection": "close"}, timeout=60)
+                self.answers.append((answer.status_code, answer.elapsed.total_seconds()))
+            except requests.ConnectionError as problem:
+                if "refused" in str(problem):
+                    return
+                self.failures.append(problem)
+
+
+def test_no_request_fails_when_a_backend_is_ended(photos, tmp_path):
+    with Deployment(photos, tmp_path, workers=0) as deployment:
+        backend = deployment.backends[0]
+        job = deployment.client.job(s3_keys=[PHOTO])
+        stop = threading.Event()
+        visitors = [Visitor(backend.url, path, stop) for path in ("/healthz", f"/status/{job}", "/jobs", "/version") * 2]
+        waiting = [Visitor(backend.url, f"/status/{job}", stop, Prefer="wait=50") for _ in range(5)]
+        for visitor in visitors + waiting:
+            visitor.start()
+        while min(len(visitor.answers) for visitor in visitors) < 5:
+            time.sleep(0.01)
+        seconds, status = backend.terminate()
+        stop.set()
+        for visitor in visitors + waiting:
+            visitor.join(60)
+        answers = [answer for visitor in visitors + waiting for answer in visitor.answers]
+        print(f"the backend ended after {seconds:.2f} s; {len(answers)} requests answered")
+        assert status == 0 and seconds < CEILING_SECONDS
+        assert not [failure for visitor in visitors + waiting for failure in visitor.failures]
+        assert {code for code, _ in answers} <= {200, 503}
+        assert all(visitor.answers and visitor.answers[0][0] == 200 for visitor in waiting)
+        assert all(took < CEILING_SECONDS for _, took in answers)  # no wait was sat out
+
+
+# Task protection.
+
+
+def protected_run(aws, tmp_path, agent_variables):
+    """A job with the agent as it is; the worker's log."""
+    with Deployment(aws, tmp_path, worker={**WORKER, **agent_variables}) as deployment:
+        client = deployment.client
+        for _ in range(2):
+            assert client.wait(client.job(s3_keys=[PHOTO] * 200, top_k=1))["status"] == "succeeded"
+            time.sleep(1.5)  # a look or two of the thread that protects
+        seconds, status = deployment.workers[0].terminate()
+        assert status == 0 and seconds < CEILING_SECONDS
+        return deployment.workers[0].log()
+
+
+def test_a_busy_worker_is_protected_and_an_idle_one_is_not(photos, ministack, tmp_path):
+    with agents.TaskProtection() as agent, FaultProxy(ministack, "s3") as proxy, \
+            Deployment(photos, tmp_path, variables=photos.via(s3=proxy), worker={**WORKER, **agent.variables}) as deployment:
+        slow_images(proxy)
+        client = deployment.client
+        job = client.job(s3_keys=[PHOTO] * 300, top_k=1)
+        agent.wait_for(1, "task-protection")
+        assert client.status(job)["status"] in ("queued", "running")
+        client.wait(job)
+        agent.wait_for(2, "task-protection")
+        assert [enabled for enabled, _ in agent.states] == [True, False]
+        assert agent.states[0][1] == 60 and not agent.protected
+        proxy.forget()
+        again = client.job(s3_keys=[PHOTO] * 1000, top_k=1)
+        agent.wait_for(3, "task-protection")
+        deployment.workers[0].terminate()
+        assert [enabled for enabled, _ in agent.states] == [True, False, True, False], "let go when it ends"
+        client.post(f"/cancel/{again}")
+
+
+@pytest.mark.parametrize("how", ["absent", "refusing", "failing within a 200", "hanging", "not JSON"])
+def test_an_agent_that_does_not_help_never_fails_the_worker(photos, tmp_path, how):
+    with agents.TaskProtection() as agent:
+        if how == "absent":
+            agent.end()
+        elif how == "refusing":
+            agent.misbehave(agents.error(500), times=None)
+        elif how == "failing within a 200":
+            agent.failure = "DEPLOYMENT_BLOCKED"
+        elif how == "hanging":
+            agent.misbehave(agents.slow(30), times=None)
+        else:
+            agent.misbehave(agents.body(b"<html>"), times=None)
+        log = protected_run(photos, tmp_path, agent.variables)
+        if how in ("absent", "refusing", "hanging"):
+            assert log.count('"event":"task_protection_failed"') <= 2, "told once, not each second"
