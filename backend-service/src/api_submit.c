@@ -173,6 +173,7 @@ static enum dic_code accept_job(struct dic_api *api, const struct dic_submit_req
     if (body->params.deadline_ms > 0) {
         draft.job.params.deadline_ms = draft.job.created_ms + body->params.deadline_ms;
     }
+    draft.job.images = total > 0 ? total : 0;
     draft.job.request_hash = dic_str(body->hash);
     draft.job.idempotency_key = key;
     if (body->keys != NULL) {
@@ -250,7 +251,8 @@ static enum dic_code retry(struct dic_api *api, const struct dic_request *reques
     draft.job.chunk_images = api->chunk_images;
     draft.job.idempotency_key = dic_str_len("", 0);
     draft.job.retry_of = dic_str(parent.id);
-    return create(api, &draft, -1, response, err);
+    draft.job.images = parent.totals.failed;
+    return create(api, &draft, parent.totals.failed, response, err);
 }
 
 enum dic_handling dic_api_retry(struct dic_api *api, const struct dic_request *request,

@@ -24,7 +24,7 @@ const struct dic_setting dic_backend_settings_table[] = {
     {"HANDLER_THREADS", DIC_SETTING_NUMBER, AT(handler_threads), "64", 1, 512, false,
      "threads for requests that wait for storage"},
     {"MAX_CONNECTIONS", DIC_SETTING_NUMBER, AT(max_connections), "2048", 1, 60000, false,
-     "open connections; further ones are refused"},
+     "open connections; further ones wait"},
     {"HEADER_TIMEOUT_MS", DIC_SETTING_NUMBER, AT(header_timeout_ms), "10000", 100, 120000, false,
      "time for a request's headers to arrive"},
     {"IDLE_TIMEOUT_S", DIC_SETTING_NUMBER, AT(idle_timeout_s), "65", 1, 3600, false,

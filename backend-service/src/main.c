@@ -118,7 +118,9 @@ static int run(void)
         status = dic_program_failed(&program, &err);
     }
     dic_backend_stop(&app.backend);
-    dic_aws_store_log_calls(app.store);
+    if (status == 0) {
+        dic_aws_store_log_calls(app.store);
+    }
     dic_backend_clean_up(&app.backend);
     return status;
 }

@@ -20,7 +20,7 @@ struct dic_server_options {
     uint16_t port;            /* 0: any free one */
     uint32_t io_threads;
     uint32_t handler_threads;
-    uint32_t max_connections;      /* further ones are refused at accept */
+    uint32_t max_connections;      /* further ones wait in the system's queue */
     uint64_t body_budget_bytes;    /* of all requests together; 503 beyond it */
     uint32_t header_timeout_ms;    /* headers complete, from the first byte or the accept */
     uint32_t body_min_bytes_per_s; /* after header_timeout_ms of body */

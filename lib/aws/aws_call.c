@@ -298,9 +298,14 @@ static enum dic_code explain(const struct attempt *attempt, struct dic_err *err)
                         "%s: the bucket is in region %s, requests are signed for %s (AWS_REGION)",
                         operation, failure->region, attempt->aws->region);
     }
-    if (failure->error_code[0] == '\0') {
+    if (failure->error_code[0] == '\0' && failure->request_id[0] == '\0') {
         return dic_fail(err, failure->code, "%s: %s (%u tr%s)", operation, failure->message, tries,
                         plural);
+    }
+    if (failure->error_code[0] == '\0') { /* AWS answered, but not as it is documented */
+        return dic_fail(err, failure->code, "%s: %s (%u tr%s, HTTP %d, request id %s)", operation,
+                        failure->message, tries, plural, attempt->answer->http.status,
+                        failure->request_id);
     }
     return dic_fail(err, failure->code, "%s: %s%s%s (%u tr%s, HTTP %d, request id %s)", operation,
                     failure->error_code, failure->message[0] != '\0' ? ": " : "", failure->message,

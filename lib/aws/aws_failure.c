@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MOST_WAIT_MS = 24 * 3600 * 1000 };
+
 /* ---- what AWS's codes mean ---- */
 
 struct meaning {
@@ -42,6 +44,7 @@ static const struct meaning meanings[] = {
     {"RequestTimeout", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"RequestTimeoutException", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"InternalError", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
+    {"InternalFailure", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"InternalServerError", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"ServiceUnavailable", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
     {"IDPCommunicationError", DIC_AWS_TRY_AGAIN, DIC_E_UPSTREAM},
@@ -199,20 +202,22 @@ static void read_request_id(const struct dic_http_response *answer, struct dic_a
     copy_line(id, out->request_id, sizeof out->request_id);
 }
 
-/* x-amz-retry-after is in milliseconds; Retry-After in seconds, or a date (RFC 9110 10.2.3). */
+/* x-amz-retry-after is in milliseconds; Retry-After in seconds, or a date (RFC 9110 10.2.3). More
+ * than a day is no wish that is meant, and ignored. */
 static int64_t read_retry_after(const struct dic_http_response *answer, int64_t now_ms)
 {
     uint64_t number = 0;
     struct dic_str own = dic_http_response_header(answer, "x-amz-retry-after");
-    if (own.len > 0 && dic_parse_u64(own, 0, 86400000, &number, NULL) == DIC_OK) {
+    if (own.len > 0 && dic_parse_u64(own, 0, MOST_WAIT_MS, &number, NULL) == DIC_OK) {
         return (int64_t)number;
     }
     struct dic_str text = dic_http_response_header(answer, "retry-after");
-    if (text.len > 0 && dic_parse_u64(text, 0, 86400, &number, NULL) == DIC_OK) {
+    if (text.len > 0 && dic_parse_u64(text, 0, MOST_WAIT_MS / 1000, &number, NULL) == DIC_OK) {
         return (int64_t)number * 1000;
     }
     int64_t date_ms = 0;
-    if (dic_http_date_parse(text, &date_ms) && date_ms > now_ms) {
+    if (dic_http_date_parse(text, &date_ms) && date_ms > now_ms &&
+        date_ms - now_ms <= MOST_WAIT_MS) {
         return date_ms - now_ms;
     }
     return 0;
@@ -228,6 +233,17 @@ static void set_broken(struct dic_aws_failure *out, const char *why)
     snprintf(out->message, sizeof out->message, "%s", why);
 }
 
+static struct dic_str without_spaces(struct dic_str text)
+{
+    while (text.len > 0 && strchr(" \t\r\n", text.ptr[0]) != NULL) {
+        text = dic_str_skip(text, 1);
+    }
+    while (text.len > 0 && strchr(" \t\r\n", text.ptr[text.len - 1]) != NULL) {
+        text.len--;
+    }
+    return text;
+}
+
 /* DynamoDB sends the CRC-32 of the body in decimal. */
 static void check_json(const struct dic_http_response *answer, struct dic_aws_failure *out)
 {
@@ -239,11 +255,21 @@ static void check_json(const struct dic_http_response *answer, struct dic_aws_fa
         set_broken(out, "the answer's x-amz-crc32 is not that of its body");
         return;
     }
-    while (body.len > 0 && strchr(" \t\r\n", body.ptr[body.len - 1]) != NULL) {
-        body.len--;
-    }
+    body = without_spaces(body);
     if (body.len > 0 && (body.ptr[0] != '{' || body.ptr[body.len - 1] != '}')) {
         set_broken(out, "the answer is no JSON object");
+    }
+}
+
+/* Of a list, which costs nothing to ask for again; other documents of S3's are their callers' to
+ * judge, as a repeated write may find its work done. */
+static void check_xml(const struct dic_aws_call *call, const struct dic_http_response *answer,
+                      struct dic_aws_failure *out)
+{
+    const struct dic_str body = without_spaces(dic_buf_view(&answer->body));
+    const bool is_list = strcmp(call->method, "GET") == 0 && call->query.len > 0;
+    if (is_list && (body.len == 0 || body.ptr[0] != '<' || body.ptr[body.len - 1] != '>')) {
+        set_broken(out, "the answer is no XML document");
     }
 }
 
@@ -262,14 +288,29 @@ static bool starts_with_error_element(struct dic_str body)
            dic_str_starts_with(rest, DIC_STR_LIT("<Error "));
 }
 
+/* No answer of SQS's or DynamoDB's has this member, but every error has: without the look "no item"
+ * could be read, or "done". */
+static bool names_an_error(struct dic_str body)
+{
+    static const char member[] = "\"__type\"";
+    if (body.len == 0 || memmem(body.ptr, body.len, member, sizeof member - 1) == NULL) {
+        return false;
+    }
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    return dic_json_parse(body, &root, NULL) == DIC_OK && dic_json_is_object(root) &&
+           member_text(root, "__type").len > 0;
+}
+
 /* S3 says 200 before it knows how a long operation ends (CompleteMultipartUpload): the error comes
  * in the body. An object that looks like one is no error: those are got without a query. */
 static bool is_error_in_disguise(const struct dic_aws_call *call,
                                  const struct dic_http_response *answer)
 {
     bool is_object = strcmp(call->method, "GET") == 0 && call->query.len == 0;
-    return call->service == DIC_AWS_S3 && !is_object &&
-           starts_with_error_element(dic_buf_view(&answer->body));
+    if (call->service != DIC_AWS_S3) {
+        return names_an_error(dic_buf_view(&answer->body));
+    }
+    return !is_object && starts_with_error_element(dic_buf_view(&answer->body));
 }
 
 /* ---- all together ---- */
@@ -333,7 +374,9 @@ void dic_aws_failure_read(const struct dic_aws_call *call, const struct dic_http
     bool is_s3 = call->service == DIC_AWS_S3;
     bool says_success = answer->status >= 200 && answer->status < 300;
     if (says_success && !is_error_in_disguise(call, answer)) {
-        if (!is_s3) {
+        if (is_s3) {
+            check_xml(call, answer, out);
+        } else {
             check_json(answer, out);
         }
         return;

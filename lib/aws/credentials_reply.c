@@ -52,14 +52,7 @@ bool dic_aws_credentials_time_parse(struct dic_str text, int64_t *wall_ms_out)
         .tm_min = number_at(text, 14, 2),
         .tm_sec = number_at(text, 17, 2),
     };
-    bool fits = parts.tm_year >= 70 && parts.tm_mon >= 0 && parts.tm_mon <= 11 &&
-                parts.tm_mday >= 1 && parts.tm_mday <= 31 && parts.tm_hour >= 0 &&
-                parts.tm_hour <= 23 && parts.tm_min >= 0 && parts.tm_min <= 59 &&
-                parts.tm_sec >= 0 && parts.tm_sec <= 60;
-    if (fits) {
-        *wall_ms_out = (int64_t)timegm(&parts) * 1000;
-    }
-    return fits;
+    return dic_time_from_parts(&parts, wall_ms_out);
 }
 
 DIC_MUST_USE

@@ -11,8 +11,9 @@ enum {
     ITEM_JSON_BYTES = 4 * 1024 * 1024,
     PAGE_JSON_BYTES = 8 * 1024 * 1024,   /* of 1 MB of items */
     BATCH_JSON_BYTES = 64 * 1024 * 1024, /* of 16 MB of items */
-    BATCH_TIMEOUT_MS = 30 * 1000,
-    UNPROCESSED_TRIES = 8, /* without progress */
+    BATCH_TRY_MS = 15 * 1000,            /* 16 MB, at 1 MB a second */
+    BATCH_TOTAL_MS = 45 * 1000,          /* so that an answer that was lost is asked for again */
+    UNPROCESSED_TRIES = 8,               /* without progress */
 };
 
 /* ---- one call ---- */
@@ -202,7 +203,8 @@ static enum dic_code batch_round(struct batch *batch, const struct dic_dynamodb_
     DIC_CLEANUP(dic_json_call_clean_up) struct dic_json_call call;
     begin_call(&call, "BatchGetItem");
     call.max_response_bytes = BATCH_JSON_BYTES;
-    call.timeout_ms = BATCH_TIMEOUT_MS;
+    call.timeout_ms = BATCH_TRY_MS;
+    call.total_timeout_ms = BATCH_TOTAL_MS;
     write_batch(batch, &call);
     DIC_TRY(send_call(batch->table, &call, err));
     DIC_TRY(read_responses(batch, &call, reader, err));

@@ -44,6 +44,14 @@ enum dic_code dic_json_call_read_root(struct dic_json_call *call, struct dic_err
     return DIC_OK;
 }
 
+/* A redirect, or an answer without an end, says nothing of the request: nothing is too large in it.
+ */
+static bool is_foreign(const struct dic_aws_answer *answer, enum dic_code code)
+{
+    const bool redirects = answer->http.status >= 300 && answer->http.status < 400;
+    return redirects || (code == DIC_E_TOO_LARGE && answer->error_code[0] == '\0');
+}
+
 enum dic_code dic_json_call_send(struct dic_aws *aws, struct dic_json_call *call,
                                  struct dic_err *err)
 {
@@ -68,7 +76,10 @@ enum dic_code dic_json_call_send(struct dic_aws *aws, struct dic_json_call *call
         .max_response_bytes = call->max_response_bytes,
         .cancel = call->cancel,
     };
-    DIC_TRY(dic_aws_call(aws, &request, &call->answer, err));
+    const enum dic_code code = dic_aws_call(aws, &request, &call->answer, err);
+    if (code != DIC_OK) {
+        return is_foreign(&call->answer, code) ? dic_aws_recode(err, DIC_E_UPSTREAM) : code;
+    }
     if (call->no_output && call->answer.http.body.len == 0) {
         return DIC_OK;
     }

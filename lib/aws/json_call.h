@@ -32,8 +32,9 @@ void dic_json_call_init(struct dic_json_call *call, enum dic_aws_service service
                         const char *operation, size_t body_ceiling);
 void dic_json_call_clean_up(struct dic_json_call *call);
 
-/* As dic_aws_call; UPSTREAM also when the answer is no JSON object. After another error of AWS's
- * the answer's error_code and body are there, and root only after read_root. */
+/* As dic_aws_call; UPSTREAM also when the answer is no JSON object, redirects or has no end. After
+ * another error of AWS's the answer's error_code and body are there, and root only after read_root.
+ */
 DIC_MUST_USE enum dic_code dic_json_call_send(struct dic_aws *aws, struct dic_json_call *call,
                                               struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_json_call_read_root(struct dic_json_call *call, struct dic_err *err);

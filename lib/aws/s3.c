@@ -24,6 +24,16 @@ static enum dic_code check_length(const struct dic_s3_request *request, struct d
     return DIC_OK;
 }
 
+/* S3 gives every object its tag: what has none is somebody else's page, or an empty 200 of somebody
+ * who did not ask S3. Without the look it would be an image, or a shard that is stored nowhere. */
+static enum dic_code check_tag(const struct dic_s3_request *request, struct dic_err *err)
+{
+    return dic_http_response_header(&request->answer.http, "etag").ptr != NULL
+               ? DIC_OK
+               : dic_fail(err, DIC_E_UPSTREAM, "%s: the answer has no ETag, so it is not S3's",
+                          request->call.operation);
+}
+
 /* Moves the bytes to an empty buffer, copies them to another. */
 static enum dic_code take_body(struct dic_buf *body, struct dic_buf *out, struct dic_err *err)
 {
@@ -70,6 +80,7 @@ enum dic_code dic_s3_get(struct dic_s3_bucket *bucket, struct dic_str key, int64
         return too_large(object.size_bytes, max_bytes, err);
     }
     DIC_TRY(code);
+    DIC_TRY(check_tag(&request, err));
     DIC_TRY(check_length(&request, err));
     object.size_bytes = came;
     if (object_out != NULL) {
@@ -159,6 +170,7 @@ static enum dic_code get_some(struct dic_s3_bucket *bucket, struct dic_str key, 
                         "more bytes came than the %" PRId64 " that were asked for", len);
     }
     DIC_TRY(code);
+    DIC_TRY(check_tag(&request, err));
     DIC_TRY(check_length(&request, err));
     DIC_TRY(check_range(&request, offset, len, err));
     return take_body(&request.answer.http.body, out, err);
@@ -190,27 +202,42 @@ static enum dic_code why_not(struct dic_s3_bucket *bucket, struct dic_str key, s
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     get_init(&request, bucket, key, 1);
     dic_s3_request_header(&request, "range", DIC_STR_LIT("bytes=0-0"));
-    DIC_TRY(dic_s3_request_send(&request, err));
-    return dic_fail(err, DIC_E_UPSTREAM, "HEAD was refused and GET was not: the object changes");
+    const enum dic_code code = dic_s3_request_send(&request, err);
+    return request.answer.http.status == 416 ? DIC_OK : code; /* an object without a first byte */
 }
 
-enum dic_code dic_s3_head(struct dic_s3_bucket *bucket, struct dic_str key,
-                          struct dic_s3_object *object_out, struct dic_err *err)
+static enum dic_code head_once(struct dic_s3_bucket *bucket, struct dic_str key,
+                               struct dic_s3_object *object_out, bool *refused_out,
+                               struct dic_err *err)
 {
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     dic_s3_request_init(&request, bucket, "HeadObject", "HEAD", key);
     dic_s3_request_is_read(&request);
     const enum dic_code code = dic_s3_request_send(&request, err);
     const int status = request.answer.http.status;
-    if (code != DIC_OK && status >= 300 && status < 500) {
-        return why_not(bucket, key, err);
-    }
+    *refused_out = code != DIC_OK && status >= 300 && status < 500;
     DIC_TRY(code);
     *object_out = dic_s3_object_of(&request.answer.http);
     if (object_out->size_bytes < 0) {
         return dic_fail(err, DIC_E_UPSTREAM, "HeadObject: the answer has no Content-Length");
     }
     return DIC_OK;
+}
+
+enum dic_code dic_s3_head(struct dic_s3_bucket *bucket, struct dic_str key,
+                          struct dic_s3_object *object_out, struct dic_err *err)
+{
+    bool refused = false;
+    const enum dic_code code = head_once(bucket, key, object_out, &refused, err);
+    if (!refused) {
+        return code;
+    }
+    DIC_TRY(why_not(bucket, key, err));
+    /* It was the clock or old credentials, which the GET has put right; or the object has come. */
+    const enum dic_code again = head_once(bucket, key, object_out, &refused, err);
+    return !refused ? again
+                    : dic_fail(err, DIC_E_UPSTREAM,
+                               "HEAD was refused and GET was not: the object changes");
 }
 
 /* ---- writing ---- */
@@ -220,11 +247,18 @@ enum dic_code dic_s3_written_by(struct dic_s3_bucket *bucket, struct dic_str key
 {
     DIC_CLEANUP(dic_s3_request_clean_up) struct dic_s3_request request;
     dic_s3_request_init(&request, bucket, "HeadObject", "HEAD", key);
-    const enum dic_code code = dic_s3_request_send(&request, err);
+    struct dic_err why = {0};
+    const enum dic_code code = dic_s3_request_send(&request, &why);
     const struct dic_str id =
         dic_http_response_header(&request.answer.http, DIC_S3_WRITE_ID_HEADER);
     *ours_out = code == DIC_OK && dic_str_is(id, write_id);
-    return code == DIC_E_NOT_FOUND ? DIC_OK : code;
+    if (code == DIC_OK || code == DIC_E_NOT_FOUND) {
+        return DIC_OK;
+    }
+    if (err != NULL) {
+        *err = why;
+    }
+    return code;
 }
 
 /* Again while other conditional writes of this key are under way (S3's 409). *unsure_out: a try
@@ -262,7 +296,7 @@ static enum dic_code put_once(struct dic_s3_bucket *bucket, struct dic_str key,
     }
     const enum dic_code code = send_write(&request, &is_unsure, err);
     if (code != DIC_E_CONFLICT) {
-        return code;
+        return code == DIC_OK ? check_tag(&request, err) : code;
     }
     if (is_unsure) {
         DIC_TRY(dic_s3_written_by(bucket, key, write_id, &is_ours, err));

@@ -274,6 +274,12 @@ enum dic_code dic_s3_request_send(struct dic_s3_request *request, struct dic_err
     const enum dic_code code = dic_aws_call(request->bucket->options.aws,
                                             dic_s3_request_call(request), &request->answer, why);
     const bool is_answer = code != DIC_OK && request->answer.error_code[0] != '\0';
+    if (code == DIC_E_TOO_LARGE && !is_answer &&
+        strcmp(request->call.operation, "GetObject") != 0) {
+        why->code = DIC_E_UPSTREAM; /* what is too large is no object */
+        why->retryable = true;
+        return DIC_E_UPSTREAM;
+    }
     return is_answer ? react(request, code, why) : code;
 }
 

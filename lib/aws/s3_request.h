@@ -59,7 +59,8 @@ struct dic_s3_object dic_s3_object_of(const struct dic_http_response *response);
 
 /* Stored with what put writes, so that a write whose answer was lost is known again. */
 #define DIC_S3_WRITE_ID_HEADER "x-amz-meta-write-id"
-/* *ours_out: the object under the key is what the call with this id has written. */
+/* *ours_out: the object under the key is what the call with this id has written. After DIC_OK err
+ * is what it was: the caller's error may still be its last word. */
 DIC_MUST_USE enum dic_code dic_s3_written_by(struct dic_s3_bucket *bucket, struct dic_str key,
                                              const char *write_id, bool *ours_out,
                                              struct dic_err *err);

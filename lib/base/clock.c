@@ -62,6 +62,26 @@ void dic_time_format(int64_t wall_ms, char text_out[DIC_TIME_TEXT_SIZE])
              parts.tm_min, parts.tm_sec, (int)(wall_ms % 1000));
 }
 
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month] + (month == 1 && leap ? 1 : 0);
+}
+
+bool dic_time_from_parts(const struct tm *parts, int64_t *wall_ms_out)
+{
+    struct tm copy = *parts; /* timegm makes it normal */
+    if (parts->tm_year < 70 || parts->tm_mon < 0 || parts->tm_mon > 11 || parts->tm_mday < 1 ||
+        parts->tm_mday > days_in(parts->tm_year + 1900, parts->tm_mon) || parts->tm_hour < 0 ||
+        parts->tm_hour > 23 || parts->tm_min < 0 || parts->tm_min > 59 || parts->tm_sec < 0 ||
+        parts->tm_sec > 60) {
+        return false;
+    }
+    *wall_ms_out = (int64_t)timegm(&copy) * 1000;
+    return true;
+}
+
 void dic_deadline_in_ms(int64_t ms, struct timespec *deadline_out)
 {
     clock_gettime(CLOCK_MONOTONIC, deadline_out);

@@ -33,6 +33,11 @@ const char *dic_job_state_word(enum dic_job_state state)
     return states[state].word;
 }
 
+const char *dic_job_state_api_word(enum dic_job_state state)
+{
+    return states[state].api;
+}
+
 enum dic_code dic_job_state_parse(struct dic_str word, enum dic_job_state *state_out,
                                   struct dic_err *err)
 {

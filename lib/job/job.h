@@ -43,6 +43,8 @@ enum dic_job_state {
 };
 
 const char *dic_job_state_word(enum dic_job_state state);
+/* As the API says it where only the state counts: "succeeded", "running", … */
+const char *dic_job_state_api_word(enum dic_job_state state);
 /* DIC_E_INTERNAL for a word this version does not know. */
 DIC_MUST_USE enum dic_code dic_job_state_parse(struct dic_str word, enum dic_job_state *state_out,
                                                struct dic_err *err);

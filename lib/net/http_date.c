@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http_date.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -47,12 +49,6 @@ bool dic_http_date_parse(struct dic_str text, int64_t *wall_ms_out)
         .tm_min = number_at(text, 20, 2),
         .tm_sec = number_at(text, 23, 2),
     };
-    bool fits = name_at(text, 0, "MonTueWedThuFriSatSun") >= 0 && parts.tm_mday >= 1 &&
-                parts.tm_mday <= 31 && parts.tm_mon >= 0 && parts.tm_year >= 70 &&
-                parts.tm_hour >= 0 && parts.tm_hour <= 23 && parts.tm_min >= 0 &&
-                parts.tm_min <= 59 && parts.tm_sec >= 0 && parts.tm_sec <= 60;
-    if (fits) {
-        *wall_ms_out = (int64_t)timegm(&parts) * 1000;
-    }
-    return fits;
+    return name_at(text, 0, "MonTueWedThuFriSatSun") >= 0 &&
+           dic_time_from_parts(&parts, wall_ms_out);
 }

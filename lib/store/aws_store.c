@@ -103,8 +103,8 @@ static enum dic_code open_all(struct dic_aws_store *store,
 
 enum dic_code dic_aws_store_open(const struct dic_aws_store_settings *settings,
                                  const struct dic_aws_environment *environment,
-                                 int64_t retention_ms, int64_t look_ms,
-                                 struct dic_aws_store **out, struct dic_err *err)
+                                 int64_t retention_ms, int64_t look_ms, struct dic_aws_store **out,
+                                 struct dic_err *err)
 {
     struct dic_aws_store *store = dic_calloc(1, sizeof *store);
     store->settings = settings;

@@ -47,6 +47,7 @@ struct dic_new_job {
         keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
     struct dic_str retry_of; /* empty, or the parent: then at most one live child exists */
     uint32_t chunk_images;   /* how this service cuts jobs */
+    int64_t images;          /* 0: how many there are is not known before planning ends */
 };
 
 enum dic_create_result {

@@ -77,7 +77,9 @@ void dic_label_tally_add(struct dic_label_tally *tally, struct dic_str label, in
         dic_buf_append_str(&tally->names, label);
         tally->used++;
     }
-    slot->images += images;
+    /* Counts come from objects; what a damaged one says must neither overflow nor be written on. */
+    const int64_t room = DIC_MAX_JOB_IMAGES - slot->images;
+    slot->images += images < room ? images : room;
 }
 
 static int more_frequent_first(const void *a, const void *b)

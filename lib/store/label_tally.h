@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts of labels: a hash table that only grows. Not shared between threads. */
+/* Counts of labels, at most DIC_MAX_JOB_IMAGES of each: a hash table that only grows. Not shared
+ * between threads. */
 #ifndef DIC_STORE_LABEL_TALLY_H
 #define DIC_STORE_LABEL_TALLY_H
 

@@ -226,6 +226,8 @@ static enum dic_code put_job(struct dic_ledger *ledger, const struct dic_new_job
         changes[count++] = dic_set_number("one", 1);
         changes[count++] = dic_set_number("nseg", 1);
         changes[count++] = dic_set_number("n", parts->images);
+    } else if (job->images > 0) {
+        changes[count++] = dic_set_number("n", job->images);
     }
     dic_ledger_job_pk(pk, job_id);
     const struct dic_table_write write = {dic_str(pk), changes, count, &cond, 1};

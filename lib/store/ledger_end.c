@@ -335,7 +335,7 @@ enum dic_code dic_ledger_stop(void *impl, const char *job_id, enum dic_job_state
         return DIC_OK;
     }
     return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s already", job_id,
-                    dic_job_state_word(state));
+                    dic_job_state_api_word(state));
 }
 
 enum dic_code dic_ledger_fail_plan(void *impl, const char *job_id, uint32_t segment,

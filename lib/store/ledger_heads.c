@@ -43,7 +43,7 @@ void dic_ledger_heads_destroy(struct dic_ledger_heads *heads)
 
 void dic_ledger_heads_put(struct dic_ledger_heads *heads, const char *object, struct dic_str head)
 {
-    if (head.len > MAX_HEAD_BYTES) {
+    if (heads == NULL || head.len > MAX_HEAD_BYTES) {
         return;
     }
     char *text = dic_strdup_len(head.ptr, head.len);
@@ -58,6 +58,9 @@ void dic_ledger_heads_put(struct dic_ledger_heads *heads, const char *object, st
 
 bool dic_ledger_heads_get(struct dic_ledger_heads *heads, const char *object, struct dic_buf *out)
 {
+    if (heads == NULL) {
+        return false;
+    }
     DIC_GUARD(&heads->lock);
     for (size_t i = 0; i < HEADS; i++) {
         if (strcmp(heads->heads[i].object, object) == 0) {

@@ -2,7 +2,7 @@
 /*
  * Head lines of the shards that this process wrote last. Whoever books a segment's last chunk sums
  * the labels of all its shards, and has mostly written them itself: those need no request. Holds
- * a bounded number of bounded texts. Any thread may call.
+ * a bounded number of bounded texts. Any thread may call; without one (NULL) nothing is held.
  */
 #ifndef DIC_STORE_LEDGER_HEADS_H
 #define DIC_STORE_LEDGER_HEADS_H

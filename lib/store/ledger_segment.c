@@ -261,14 +261,14 @@ enum dic_code dic_ledger_put_segment(struct dic_ledger *ledger, const char *job_
     return DIC_OK;
 }
 
-/* "a,b,c,d": decimal numbers; false for anything else. */
-static bool parse_numbers(struct dic_str text, int64_t *out, size_t count)
+/* "a,b,c,d": decimal numbers up to these; false for anything else. */
+static bool parse_numbers(struct dic_str text, const uint64_t *most, int64_t *out, size_t count)
 {
     struct dic_str part = {0};
     for (size_t i = 0; i < count; i++) {
         uint64_t value = 0;
         if (!dic_str_split(&text, ',', &part) ||
-            dic_parse_u64(part, 0, INT64_MAX, &value, NULL) != DIC_OK) {
+            dic_parse_u64(part, 0, most[i], &value, NULL) != DIC_OK) {
             return false;
         }
         out[i] = (int64_t)value;
@@ -285,10 +285,12 @@ static struct dic_str chunk_key(uint32_t chunk, char out[16])
 bool dic_ledger_segment_chunk(const struct dic_item *segment, uint32_t chunk,
                               struct dic_ledger_cut_chunk *out)
 {
+    static const uint64_t most[4] = {DIC_MAX_JOB_IMAGES, DIC_MAX_CHUNK_IMAGES, MAX_MANIFEST_BYTES,
+                                     MAX_MANIFEST_BYTES};
     char key[16];
     int64_t numbers[4];
     struct dic_str text = dic_item_map_get(segment, "x", chunk_key(chunk, key));
-    if (text.ptr == NULL || !parse_numbers(text, numbers, 4)) {
+    if (text.ptr == NULL || !parse_numbers(text, most, numbers, 4)) {
         return false;
     }
     *out = (struct dic_ledger_cut_chunk){numbers[0], (uint32_t)numbers[1], numbers[2], numbers[3]};
@@ -298,12 +300,14 @@ bool dic_ledger_segment_chunk(const struct dic_item *segment, uint32_t chunk,
 bool dic_ledger_segment_entry(const struct dic_item *segment, uint32_t chunk,
                               struct dic_ledger_entry *out)
 {
+    static const uint64_t most[3] = {DIC_MAX_CHUNK_IMAGES, DIC_MAX_CHUNK_IMAGES,
+                                     DIC_MAX_CHUNK_IMAGES};
     char key[16];
     int64_t numbers[3];
     struct dic_str rest = dic_item_map_get(segment, "c", chunk_key(chunk, key));
     struct dic_str attempt = {0};
     if (rest.ptr == NULL || !dic_str_split(&rest, ',', &attempt) ||
-        !parse_numbers(rest, numbers, 3)) {
+        !parse_numbers(rest, most, numbers, 3)) {
         return false;
     }
     *out = (struct dic_ledger_entry){attempt, (uint32_t)numbers[0], (uint32_t)numbers[1],

@@ -53,7 +53,8 @@ static enum dic_code add_label_list(const struct dic_json *list, struct dic_labe
             return dic_fail(err, DIC_E_INTERNAL, "an entry of 'labels' is not a label and a count");
         }
         DIC_TRY(dic_json_get_str(dic_json_at(entry, 0), "labels", &label, err));
-        DIC_TRY(dic_json_get_int(dic_json_at(entry, 1), "labels", 0, INT64_MAX, &images, err));
+        DIC_TRY(
+            dic_json_get_int(dic_json_at(entry, 1), "labels", 0, DIC_MAX_JOB_IMAGES, &images, err));
         dic_label_tally_add(tally, label, images);
     }
     return dic_buf_check(&tally->names, err);

@@ -57,7 +57,8 @@ static enum dic_code claim(const struct sweep *sweep, const char *job_id, int64_
                            bool *claimed_out, struct dic_item *job_out, struct dic_err *err)
 {
     const struct dic_table *table = &sweep->ledger->options.table;
-    const struct dic_change change = dic_set_number("obd", sweep->now_ms + sweep->ledger->options.look_ms);
+    const struct dic_change change =
+        dic_set_number("obd", sweep->now_ms + sweep->ledger->options.look_ms);
     const struct dic_cond cond = {
         .kind = DIC_COND_NUMBER_EQ, .name = "obd", .number = due_ms}; /* false once it ended */
     char pk[DIC_LEDGER_PK_SIZE];
@@ -167,7 +168,8 @@ static enum dic_code sweep_job(struct sweep *sweep, const char *job_id, const st
 {
     enum dic_job_state state = DIC_JOB_ACCEPTED;
     const int64_t deadline_ms = dic_item_number(job, "dl", 0);
-    struct visit visit = {.look_in_ms = sweep->ledger->options.look_ms, .booked = dic_item_number(job, "pg", -1)};
+    struct visit visit = {.look_in_ms = sweep->ledger->options.look_ms,
+                          .booked = dic_item_number(job, "pg", -1)};
     DIC_TRY(dic_ledger_state(job, &state, err));
     if (deadline_ms > 0 && deadline_ms <= sweep->now_ms && dic_job_is_open(state)) {
         return expire(sweep, job_id, err);

@@ -20,6 +20,15 @@ size_t dic_message_write(const struct dic_message *message, char out[DIC_MESSAGE
     return (size_t)len;
 }
 
+/* A member that is not as it should be: the message says how, the code what to do about it. */
+static enum dic_code not_ours(struct dic_err *err)
+{
+    if (err != NULL) {
+        err->code = DIC_E_MALFORMED;
+    }
+    return DIC_E_MALFORMED;
+}
+
 static enum dic_code parse_kind(struct dic_str word, enum dic_message_kind *out,
                                 struct dic_err *err)
 {
@@ -49,7 +58,7 @@ static enum dic_code check_version(const struct dic_json *root, struct dic_err *
     int64_t version = 0;
     DIC_TRY(member(root, "v", &value, err));
     if (dic_json_get_int(value, "v", 1, INT64_MAX, &version, err) != DIC_OK) {
-        return DIC_E_MALFORMED;
+        return not_ours(err);
     }
     if (version > MESSAGE_VERSION) {
         return dic_fail_field(err, DIC_E_UNSUPPORTED, "v",
@@ -66,7 +75,7 @@ static enum dic_code check_tenant(const struct dic_json *root, struct dic_err *e
     struct dic_str tenant = {0};
     DIC_TRY(member(root, "tenant", &value, err));
     if (dic_json_get_str(value, "tenant", &tenant, err) != DIC_OK) {
-        return DIC_E_MALFORMED;
+        return not_ours(err);
     }
     if (!dic_str_is(tenant, DIC_TENANT)) {
         return dic_fail_field(err, DIC_E_UNSUPPORTED, "tenant",
@@ -87,7 +96,7 @@ enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, st
     DIC_TRY(check_tenant(root, err));
     DIC_TRY(member(root, "kind", &value, err));
     if (dic_json_get_str(value, "kind", &text, err) != DIC_OK) {
-        return DIC_E_MALFORMED;
+        return not_ours(err);
     }
     DIC_TRY(parse_kind(text, &out->kind, err));
     DIC_TRY(member(root, "job", &value, err));
@@ -99,7 +108,7 @@ enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, st
     int64_t chunk = 0;
     DIC_TRY(member(root, "chunk", &value, err));
     if (dic_json_get_int(value, "chunk", 0, UINT32_MAX, &chunk, err) != DIC_OK) {
-        return DIC_E_MALFORMED;
+        return not_ours(err);
     }
     out->chunk = (uint32_t)chunk;
     return DIC_OK;

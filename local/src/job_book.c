@@ -140,7 +140,7 @@ static enum dic_code stop_job(struct dic_db_connection *connection, void *argume
     }
     if (!dic_job_is_open(head.state)) {
         return dic_fail(err, DIC_E_CONFLICT, "job '%s' is %s already", stop->job_id,
-                        dic_job_state_word(head.state));
+                        dic_job_state_api_word(head.state));
     }
     return dic_db_run(connection, "UPDATE job SET state=?2, reason=?3 WHERE seq=?1", NULL, err,
                       "ist", head.seq, dic_job_state_word(stop->state), stop->reason);

@@ -77,10 +77,11 @@ static enum dic_code insert_job(struct dic_db_connection *connection, const stru
                       " max_failures, spec, images, created_ms, retry_of)"
                       " VALUES(1+max((SELECT coalesce(max(seq),0) FROM job),"
                       "  (SELECT coalesce(max(job_seq),0) FROM garbage)),"
-                      " ?1,'ACCEPTED',?2,?3,?4,?5,?6,?7,-1,?8,?9)",
-                      NULL, err, "siiriitit", create->id_out, (int64_t)params->source,
+                      " ?1,'ACCEPTED',?2,?3,?4,?5,?6,?7,?10,?8,?9)",
+                      NULL, err, "siiriititi", create->id_out, (int64_t)params->source,
                       (int64_t)params->top_k, params->confidence_threshold, params->deadline_ms,
-                      params->max_failures, params->spec_json, job->created_ms, job->retry_of);
+                      params->max_failures, params->spec_json, job->created_ms, job->retry_of,
+                      job->images > 0 ? job->images : (int64_t)-1);
 }
 
 static enum dic_code insert_keys(struct dic_db_connection *connection, int64_t seq,

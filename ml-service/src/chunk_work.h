@@ -50,8 +50,9 @@ void dic_chunk_work_set_errors(struct dic_chunk_work *work, enum dic_row_error e
 /* The same, and ends all tasks, without the pipeline. */
 void dic_chunk_work_fail_all(struct dic_chunk_work *work, enum dic_row_error error,
                              const char *message);
-/* Seconds after which a finished chunk shall be tried again, as images could not be fetched: a store
- * that is away for some minutes shall not cost a queue full of rows. 0: its rows are final. */
+/* Seconds after which a finished chunk shall be tried again, as images could not be fetched: a
+ * store that is away for some minutes shall not cost a queue full of rows. 0: its rows are final.
+ */
 uint32_t dic_chunk_work_put_off_s(const struct dic_chunk_work *work);
 bool dic_chunk_work_any_abandoned(const struct dic_chunk_work *work);
 

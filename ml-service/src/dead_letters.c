@@ -172,9 +172,8 @@ static void *letters_loop(void *arg)
         struct dic_delivery delivery;
         struct dic_err err = {0};
         size_t count = 0;
-        enum dic_code code = dead->ops->receive(dead->impl, &delivery, 1,
-                                                letters->options.visibility_s, RECEIVE_WAIT_MS,
-                                                &count, &err);
+        enum dic_code code = dead->ops->receive(
+            dead->impl, &delivery, 1, letters->options.visibility_s, RECEIVE_WAIT_MS, &count, &err);
         if (code == DIC_OK && count > 0) {
             code = dic_dead_letters_settle(&letters->options, &delivery, &err);
         }

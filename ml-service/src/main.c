@@ -185,7 +185,7 @@ static int run(void)
     dic_dead_letters_stop(app.dead_letters);
     dic_engine_drain(&app.engine);
     dic_task_protection_stop(app.protection);
-    if (app.store != NULL) {
+    if (status == 0) {
         dic_aws_store_log_calls(app.store);
     }
     dic_engine_clean_up(&app.engine);

@@ -18,6 +18,9 @@ enum {
     JOB_RECORD_BYTES = 1024 * 1024, /* ceiling of a job's record in memory */
     CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
     PEEK_LASTS_MS = 2000,
+    MAX_UNRELEASED = 64,
+    FIRST_RETRY_S = 5, /* then twice as long each time, up to the visibility timeout */
+    MAX_DOUBLINGS = 8,
 };
 
 /* A PLAN message that waits for the planner or is being planned. */
@@ -49,6 +52,10 @@ struct dic_worker {
     struct dic_chunk_work *record_head;
     struct dic_chunk_work *record_tail;
     struct plan_item *plans; /* first one is being planned */
+    /* Messages that could not be given back: the keeper tries again. What does not fit here comes
+     * back by its visibility timeout. */
+    char unreleased[MAX_UNRELEASED][DIC_RECEIPT_SIZE];
+    size_t unreleased_count;
     bool pollers_ended;
     bool recorders_ended;
     struct dic_job peeked; /* the job looked at last, without its texts */
@@ -139,16 +146,44 @@ static void remove_message(struct dic_worker *worker, const struct dic_delivery 
     }
 }
 
+static void remember_unreleased(struct dic_worker *worker, const char *receipt)
+{
+    DIC_GUARD(&worker->lock);
+    if (worker->unreleased_count < MAX_UNRELEASED) {
+        memcpy(worker->unreleased[worker->unreleased_count++], receipt, DIC_RECEIPT_SIZE);
+    }
+}
+
+static bool take_unreleased(struct dic_worker *worker, char receipt_out[DIC_RECEIPT_SIZE])
+{
+    DIC_GUARD(&worker->lock);
+    if (worker->unreleased_count == 0) {
+        return false;
+    }
+    memcpy(receipt_out, worker->unreleased[--worker->unreleased_count], DIC_RECEIPT_SIZE);
+    return true;
+}
+
 /* So that it comes again in so many seconds. */
 static void give_back(struct dic_worker *worker, const struct dic_delivery *delivery,
-                      uint32_t in_seconds)
+                      uint32_t seconds)
 {
     struct dic_err err = {0};
     const struct dic_job_queue *queue = &worker->options.queue;
-    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, in_seconds, &err);
+    enum dic_code code = queue->ops->extend(queue->impl, delivery->receipt, seconds, &err);
     if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
         log_failure("message_not_released", delivery, &err);
+        remember_unreleased(worker, delivery->receipt);
     }
+}
+
+/* Storage failed, which may pass in a moment or in an hour. */
+static void try_later(struct dic_worker *worker, const struct dic_delivery *delivery)
+{
+    const uint32_t before = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
+    const uint32_t seconds = (uint32_t)FIRST_RETRY_S
+                             << (before < MAX_DOUBLINGS ? before : MAX_DOUBLINGS);
+    give_back(worker, delivery, seconds < DIC_VISIBILITY_S ? seconds : DIC_VISIBILITY_S);
 }
 
 static bool is_gone(enum dic_code code)
@@ -247,6 +282,7 @@ static void take_chunk(struct dic_worker *worker, const struct dic_delivery *del
     }
     if (code != DIC_OK) {
         log_failure("chunk_not_loaded", delivery, &err);
+        try_later(worker, delivery);
         return;
     }
     work->started_ns = dic_clock_mono_ns(worker->options.clock);
@@ -286,6 +322,7 @@ static void take_seal(struct dic_worker *worker, const struct dic_delivery *deli
         remove_message(worker, delivery);
     } else {
         log_failure("job_not_sealed", delivery, &err);
+        try_later(worker, delivery);
     }
 }
 
@@ -343,9 +380,9 @@ static void *poll_loop(void *arg)
         }
         struct dic_err err = {0};
         size_t count = 0;
-        enum dic_code code = queue->ops->receive(queue->impl, deliveries, wanted,
-                                                 worker->options.visibility_s, RECEIVE_WAIT_MS,
-                                                 &count, &err);
+        enum dic_code code =
+            queue->ops->receive(queue->impl, deliveries, wanted, worker->options.visibility_s,
+                                RECEIVE_WAIT_MS, &count, &err);
         if (code != DIC_OK) {
             dic_log_message(DIC_LOG_WARN, "receive_failed", "%s", err.msg);
             dic_sleep_ms(1000);
@@ -449,7 +486,7 @@ static void book(struct dic_worker *worker, struct dic_chunk_work *work)
         remove_message(worker, &work->delivery);
     } else {
         log_failure("chunk_not_booked", &work->delivery, &err);
-        give_back(worker, &work->delivery, 0);
+        try_later(worker, &work->delivery);
     }
     dic_chunk_outcome_clean_up(&outcome);
 }
@@ -521,7 +558,8 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     bool done = false;
     enum dic_code code = dic_planner_run(&planner, delivery->message.job_id, &done, &err);
     if (code != DIC_OK && !is_gone(code)) {
-        log_failure("plan_failed", delivery, &err); /* comes back after the visibility timeout */
+        log_failure("plan_failed", delivery, &err);
+        try_later(worker, delivery);
     } else if (code == DIC_OK && !done) {
         give_back(worker, delivery, 0);
     } else {
@@ -614,8 +652,8 @@ static void heartbeat(struct dic_worker *worker, const struct watched *watched, 
     const struct dic_job_queue *queue = &worker->options.queue;
     for (size_t i = 0; i < count; i++) {
         struct dic_err err = {0};
-        enum dic_code code = queue->ops->extend(queue->impl, watched[i].receipt,
-                                                worker->options.visibility_s, &err);
+        enum dic_code code =
+            queue->ops->extend(queue->impl, watched[i].receipt, worker->options.visibility_s, &err);
         if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
             dic_log_message(DIC_LOG_WARN, "heartbeat_failed", "%s: %s", watched[i].job_id, err.msg);
         }
@@ -648,6 +686,21 @@ static void watch_jobs(struct dic_worker *worker, const struct watched *watched,
     }
 }
 
+/* Until one fails again: then storage is still down, and the others would only wait for it too. */
+static void release_again(struct dic_worker *worker)
+{
+    const struct dic_job_queue *queue = &worker->options.queue;
+    char receipt[DIC_RECEIPT_SIZE];
+    while (take_unreleased(worker, receipt)) {
+        struct dic_err err = {0};
+        enum dic_code code = queue->ops->extend(queue->impl, receipt, 0, &err);
+        if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
+            remember_unreleased(worker, receipt);
+            return;
+        }
+    }
+}
+
 static void *keep_loop(void *arg)
 {
     struct dic_worker *worker = arg;
@@ -666,6 +719,7 @@ static void *keep_loop(void *arg)
         }
         snapshot(worker, &held);
         watch_jobs(worker, held.items, held.count);
+        release_again(worker);
         int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
         if (now_ms - worker->last_beat_ms >= beat_ms) {
             heartbeat(worker, held.items, held.count);

@@ -109,6 +109,12 @@ def check_outcomes(run):
     assert all(row["error"]["message"] for row in run.rows.values() if "error" in row)
 
 
+def check_memory(run):
+    if is_sanitized(run.service):
+        pytest.skip("sanitizers keep freed memory")
+    assert run.peaks and not {name: pair for name, pair in run.peaks.items() if pair[0] > pair[1]}
+
+
 def test_every_picture_has_the_outcome_that_the_index_names(run):
     check_outcomes(run)
 
@@ -119,9 +125,7 @@ def test_no_picture_ends_a_process(run):
 
 
 def test_no_picture_takes_more_memory_than_it_may(run):
-    if is_sanitized(run.service):
-        pytest.skip("sanitizers keep freed memory")
-    assert run.peaks and not {name: pair for name, pair in run.peaks.items() if pair[0] > pair[1]}
+    check_memory(run)
 
 
 def test_no_job_takes_more_time_than_its_pictures_may(run):
@@ -153,3 +157,4 @@ def test_the_corpus_covers_each_format_and_section(run):
 def test_every_truncation_and_every_wrong_byte_is_a_row_and_never_a_crash(deep_run):
     check_outcomes(deep_run)
     assert decoders(deep_run.service) == deep_run.decoders
+    check_memory(deep_run)

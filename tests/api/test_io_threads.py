@@ -2,6 +2,7 @@
 """The I/O threads: requests of many connections at one moment, and the limit of connections."""
 import fcntl
 import pathlib
+import resource
 import select
 import signal
 import socket
@@ -84,3 +85,19 @@ def test_connections_beyond_the_limit_wait_until_one_closes(own_service, threads
         assert answers([waiting], 20) == 1
     for sock in sockets:
         sock.close()
+
+
+def test_a_low_soft_limit_of_descriptors_is_raised(own_service):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+    try:
+        service = own_service(WORKER_ENABLED="0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    sockets = [connect(service) for _ in range(400)]
+    for sock in sockets:
+        sock.sendall(REQUEST)
+    assert answers(sockets, 20) == 400
+    for sock in sockets:
+        sock.close()
+    assert "connections_limited" not in service.log_path.read_text()

@@ -102,7 +102,7 @@ struct adapters {
     struct dic_table table;
 };
 
-static void close_adapters(struct adapters *adapters)
+static void close_ports(struct adapters *adapters)
 {
     if (adapters->blobs.ops != NULL) {
         adapters->blobs.ops->destroy(adapters->blobs.impl);
@@ -113,8 +113,26 @@ static void close_adapters(struct adapters *adapters)
     if (adapters->table.ops != NULL) {
         adapters->table.ops->destroy(adapters->table.impl);
     }
+    adapters->blobs.ops = NULL;
+    adapters->queue.ops = NULL;
+    adapters->table.ops = NULL;
+}
+
+/* As a program that is just started: nothing is known of clocks, rates and credentials. */
+static enum dic_code start(struct adapters *adapters, struct dic_err *err)
+{
+    static const struct dic_http_client_ops http = {send_request, wake, destroy};
+    const struct dic_aws_options options = {
+        .environment = adapters->environment,
+        .http = {&http, adapters->world},
+        .clock = &adapters->world->clock,
+        .sleep_ms = skip_ms,
+        .sleep_context = adapters->world,
+    };
+    close_ports(adapters);
     dic_aws_destroy(adapters->aws);
-    *adapters = (struct adapters){.world = adapters->world, .environment = adapters->environment};
+    adapters->aws = NULL;
+    return dic_aws_new(&options, &adapters->aws, err);
 }
 
 struct names {
@@ -123,21 +141,11 @@ struct names {
     char table[256];
 };
 
-/* As a program that was just started: nothing is known of clocks, rates and credentials. */
-static enum dic_code open_adapters(struct adapters *adapters, const struct names *names,
-                                   struct dic_err *err)
+static enum dic_code open_ports(struct adapters *adapters, const struct names *names,
+                                struct dic_err *err)
 {
-    static const struct dic_http_client_ops http = {send_request, wake, destroy};
     struct world *world = adapters->world;
-    close_adapters(adapters);
-    const struct dic_aws_options options = {
-        .environment = adapters->environment,
-        .http = {&http, world},
-        .clock = &world->clock,
-        .sleep_ms = skip_ms,
-        .sleep_context = world,
-    };
-    DIC_TRY(dic_aws_new(&options, &adapters->aws, err));
+    close_ports(adapters);
     const struct dic_s3_options s3 = {
         .aws = adapters->aws, .bucket = names->bucket, .sleep_ms = skip_ms, .sleep_context = world};
     DIC_TRY(dic_blob_store_s3_new(&s3, &adapters->blobs, err));
@@ -193,10 +201,13 @@ static enum dic_code open_call(struct adapters *adapters, const struct dic_json 
 {
     (void)out;
     struct names names;
+    if (number_of(line, "goes_on") == 0) {
+        DIC_TRY(start(adapters, err));
+    }
     copy_text(line, "bucket", names.bucket, sizeof names.bucket);
     copy_text(line, "queue_url", names.queue_url, sizeof names.queue_url);
     copy_text(line, "table", names.table, sizeof names.table);
-    return open_adapters(adapters, &names, err);
+    return open_ports(adapters, &names, err);
 }
 
 static enum dic_code pass_call(struct adapters *adapters, const struct dic_json *line,
@@ -514,7 +525,8 @@ static enum dic_code run(struct dic_err *err)
                                                  .max_idle_handles = 4};
     DIC_TRY(dic_http_client_curl_new(&http, &world.curl, err));
     serve(&adapters);
-    close_adapters(&adapters);
+    close_ports(&adapters);
+    dic_aws_destroy(adapters.aws);
     destroy(&world);
     return DIC_OK;
 }

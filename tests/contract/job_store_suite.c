@@ -416,8 +416,10 @@ static void a_chunk_is_read_with_its_lines_until_the_job_is_closed(void **state)
     assert_true(chunk.booked);
     assert_code(ops->get_chunk(store->jobs.impl, id, 2, &chunk, &memory, NULL), DIC_E_NOT_FOUND);
     assert_ok(ops->stop(store->jobs.impl, id, DIC_JOB_CANCELLING, DIC_STR_LIT("x"), NULL));
-    assert_code(ops->get_chunk(store->jobs.impl, id, 0, &chunk, &memory, NULL), DIC_E_CONFLICT);
+    assert_ok(ops->seal(store->jobs.impl, id, NULL));
+    enum dic_code code = ops->get_chunk(store->jobs.impl, id, 0, &chunk, &memory, NULL);
     dic_buf_clean_up(&memory);
+    assert_code(code, DIC_E_CONFLICT);
 }
 
 static void rows_are_given_from_a_chunk_on_and_up_to_a_limit(void **state)
@@ -648,26 +650,36 @@ static uint32_t lose_messages(struct dic_store_under_test *store, enum dic_messa
     }
 }
 
+/* A store may want to see twice or more that nothing moves before it sends: once an hour here. */
+static uint32_t messages_after_sweeps(struct dic_store_under_test *store, int64_t *now_ms,
+                                      enum dic_message_kind kind, const char *id)
+{
+    enum { HOUR_MS = 3600000, MOST_SWEEPS = 20 };
+    uint32_t found = 0;
+    for (int i = 0; i < MOST_SWEEPS && found == 0; i++) {
+        *now_ms += HOUR_MS;
+        sweep(store, *now_ms);
+        found = lose_messages(store, kind, id);
+    }
+    return found;
+}
+
 static void the_sweeper_sends_again_what_was_lost(void **state)
 {
     struct dic_store_under_test *store = *state;
-    enum { HOUR_MS = 3600000 };
     int64_t now = dic_clock_wall_ms(dic_clock_system());
     char id[DIC_ID_SIZE];
     enum dic_create_result result;
     new_job(store, 3, id);
     book(store, id, 1, 0, "r\n");
     assert_true(lose_messages(store, DIC_MESSAGE_CHUNK, id) >= 2);
-    assert_true(sweep(store, now + HOUR_MS) > 0);
-    assert_int_equal(lose_messages(store, DIC_MESSAGE_CHUNK, id), 2); /* of the two open ones */
+    assert_int_equal(messages_after_sweeps(store, &now, DIC_MESSAGE_CHUNK, id), 2); /* the open */
     book(store, id, 0, 0, "r\n");
     book(store, id, 2, 0, "r\n");
-    sweep(store, now + 2 * HOUR_MS);
-    assert_int_equal(lose_messages(store, DIC_MESSAGE_CHUNK, id), 0); /* it has ended */
+    assert_int_equal(messages_after_sweeps(store, &now, DIC_MESSAGE_CHUNK, id), 0); /* it ended */
     assert_ok(create_at(store, now, 0, "", id, &result));
     lose_messages(store, DIC_MESSAGE_PLAN, id);
-    assert_true(sweep(store, now + HOUR_MS) > 0);
-    assert_int_equal(lose_messages(store, DIC_MESSAGE_PLAN, id), 1);
+    assert_int_equal(messages_after_sweeps(store, &now, DIC_MESSAGE_PLAN, id), 1);
 }
 
 /* ---- with its queue ---- */

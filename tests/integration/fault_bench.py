@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass
 
 import agents
-import faults
 from fault_calls import Scene
 from fault_proxy import FaultProxy
 
@@ -18,35 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = pathlib.Path(os.environ.get("DIC_BIN_DIR", ROOT / "build/asan/bin"))
 PROGRAM = BINARIES.parent / "tests/adapter_call"
 SERVICES = ("s3", "sqs", "dynamodb")
+IDLE_SECONDS = 15
 ANSWER_SECONDS = 60  # for real; the program skips all waits
-DAY = 86_400
 KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-
-# Faults that the proxy has not.
-
-
-@faults.fault
-def cut_reply():
-    """Done, and half of the answer arrives: of its body, or of its head where that is all."""
-    async def apply(exchange):
-        response = await exchange.forward()
-        whole = response.encode(exchange.request.method)
-        body = 0 if exchange.request.method == "HEAD" else len(response.body)
-        head = len(whole) - body
-        await exchange.send(whole[:head + body // 2 if body else head // 2], response.status)
-        exchange.reset()
-    return apply
-
-
-@faults.fault
-def garbled_head():
-    """Done, and the answer is none of HTTP."""
-    async def apply(exchange):
-        await exchange.forward()
-        await exchange.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n")
-        exchange.close()
-    return apply
 
 
 class Program:
@@ -120,6 +93,8 @@ class Bench:
         for proxy in self.proxies.values():
             proxy.__enter__()
         self.variables = made.via(**self.proxies)
+        self.decoy = FaultProxy(made.servers["s3"], "s3")  # nobody has business there
+        self.decoy.__enter__()
         self._folder = folder
         self._program = self._contained = self.agent = None
 
@@ -134,9 +109,11 @@ class Bench:
         if self._contained is None:
             self.agent = agents.ContainerCredentials(Issue(self.made.servers["s3"]), self._folder)
             self.agent.__enter__()
-            kept = {k: v for k, v in self.variables.items() if k not in KEY_VARIABLES}
-            self._contained = Program({**kept, **self.agent.variables})
+            self._contained = Program({**self.without_keys(), **self.agent.variables})
         return self._contained
+
+    def without_keys(self):
+        return {k: v for k, v in self.variables.items() if k not in KEY_VARIABLES}
 
     def end(self):
         for program in (self._program, self._contained):
@@ -146,81 +123,70 @@ class Bench:
             self.agent.end()
         for proxy in self.proxies.values():
             proxy.__exit__(None, None, None)
+        self.decoy.__exit__(None, None, None)
 
     # one call
 
     def reset(self):
         for proxy in self.proxies.values():
             proxy.clear()
-            proxy.wait_idle()
+            proxy.wait_idle(IDLE_SECONDS)
             proxy.forget()
 
-    def scene(self, call, program):
-        """A new one, and the program as if it had just been started."""
+    def scene(self, call, program, goes_on=0):
+        """A new one, and the program as if it had just been started; or as it went on."""
         scene = Scene(self.made)
         if call.before:
             call.before(scene)
-        opened = program.ask(**scene.open_line())
+        opened = program.ask(**scene.open_line(), goes_on=goes_on)
         assert opened["code"] == "OK", opened
         return scene
 
     def inject(self, call, fault, **selection):
         proxy = self.proxies[call.service]
-        rule = proxy.add(fault, operation=(call.operation, *call.also), **selection)
+        rule = proxy.add(_before(call.server, fault), name=fault.__name__,
+                         operation=(call.operation, *call.also), **selection)
+        if call.server:
+            proxy.add(_before(call.server, pass_on), operation=call.operation)
         for other, operation in call.rules:
             proxy.add(other, operation=operation)
         return rule
+
+    def count(self, call):
+        return sum(self.proxies[call.service].count(name) for name in (call.operation, *call.also))
 
     def make(self, call, scene, program, impatient=0):
         """Makes the call and looks at what there is then."""
         proxy = self.proxies[call.service]
         answer = program.ask(**call.line(scene), patience_ms=call.patience_ms,
                              patience_skip=call.skip, patience_count=impatient)
-        proxy.wait_idle()
-        requests = sum(proxy.count(name) for name in (call.operation, *call.also))
-        return Outcome(answer, requests, call.state and call.state(scene, answer))
+        proxy.wait_idle(IDLE_SECONDS)
+        return Outcome(answer, self.count(call), call.state and call.state(scene, answer))
 
 
-# The columns of the table.
+async def pass_on(exchange):
+    await exchange.relay()
 
 
-@dataclass
-class Fault:
-    make: object  # of a call: the fault
-    says: object = None  # of a service: AWS's code in the message of a call that fails
-    impatient: bool = False
-    run: object = None
+def _before(server, fault):
+    """The fault, before a server that answers as server(response) says."""
+    async def apply(exchange):
+        plain = exchange.forward
+
+        async def forward(request=None, resign=False):
+            return server(await plain(request, resign))
+        exchange.forward = forward
+        await fault(exchange)
+    return apply if server else fault
 
 
-def malformed(call):
-    return garbled_head() if call.garbled else faults.malformed()
-
-
-FAULTS = {
-    "timeout": Fault(lambda _: faults.black_hole(forward=True), impatient=True),
-    "reset": Fault(lambda _: cut_reply()),
-    "500": Fault(lambda _: faults.internal_error(), {
-        "s3": "InternalError", "sqs": "InternalFailure", "dynamodb": "InternalServerError"}),
-    "503": Fault(lambda _: faults.unavailable(), {
-        "s3": "SlowDown", "sqs": "ServiceUnavailableException", "dynamodb": "ServiceUnavailableException"}),
-    "throttle": Fault(lambda call: faults.throttle(THROTTLE[call.service]), {
-        "s3": "ServiceUnavailable", "sqs": "RequestThrottled",
-        "dynamodb": "ProvisionedThroughputExceededException"}),
-    "expired token": Fault(lambda _: faults.expired_token(), {
-        "s3": "ExpiredToken", "sqs": "ExpiredTokenException", "dynamodb": "ExpiredTokenException"}),
-    "skewed clock": Fault(lambda _: faults.skewed_clock(DAY)),
-    "malformed": Fault(malformed),
-}
-THROTTLE = {"s3": "ServiceUnavailable", "sqs": None, "dynamodb": None}
-
-
-def run_cell(bench, call, name):
+def run_cell(bench, call, fault):
     """What comes of a call when the fault passes and when it lasts. Of a clock that is wrong: of the
     first call and of the next. Of an expired token: when there are others to be had, and when not."""
-    if name == "skewed clock":
-        return _run_skewed(bench, call)
-    passing = bench.contained if name == "expired token" else bench.program
-    return _run(bench, call, FAULTS[name], passing, 1), _run(bench, call, FAULTS[name], bench.program, None)
+    if fault.lasts:
+        return _run_both(bench, call, fault)
+    passing = bench.contained if fault.is_of_credentials else bench.program
+    return (_run(bench, call, fault, passing, 1), _run(bench, call, fault, bench.program, None))
 
 
 def _run(bench, call, fault, program, times):
@@ -230,18 +196,15 @@ def _run(bench, call, fault, program, times):
         assert program.ask(call="GetItem", pk="nobody")["code"] == "OK"
         program.ask(call="Pass", ms=2000)
         bench.reset()
-    bench.inject(call, fault.make(call), times=times)
+    bench.inject(call, fault.make(bench, call), times=times)
     return bench.make(call, scene, program, impatient=(times or 9) if fault.impatient else 0)
 
 
-def _run_skewed(bench, call):
+def _run_both(bench, call, fault):
     bench.reset()
     first = bench.scene(call, bench.program)
-    bench.inject(call, FAULTS["skewed clock"].make(call))
+    bench.inject(call, fault.make(bench, call))
     outcome = bench.make(call, first, bench.program)
     for proxy in bench.proxies.values():
         proxy.forget()
-    second = Scene(bench.made)
-    if call.before:
-        call.before(second)
-    return outcome, bench.make(call, second, bench.program)
+    return outcome, bench.make(call, bench.scene(call, bench.program, goes_on=1), bench.program)

@@ -81,16 +81,18 @@ class Call:
     skip: int = 0  # exchanges before that operation's first
     seconds: int = 30  # no call may last longer
     patience_ms: int = 300  # with an exchange that gets no answer
+    big: bool = False  # it costs seconds of work: spared what tells nothing new
+    bodiless: bool = False  # its answer cannot have a body
     rules: tuple = ()  # further ones of the proxy, each a fault and what it is about
+    server: Any = None  # of a response: as AWS would have answered
     garbled: bool = False  # a malformed answer is none of HTTP: there is no body, or it may be anything
 
 
-async def delete_as_aws(exchange):
+def deleted_as_aws(response):
     """ministack has an error for a message that is gone already, SQS has none."""
-    response = await exchange.forward()
-    if response.status == 400:
-        response = Response([("Content-Type", "application/x-amz-json-1.0")], b"", 200, "OK")
-    await exchange.reply(response)
+    if response.status != 400:
+        return response
+    return Response([("Content-Type", "application/x-amz-json-1.0")], b"", 200, "OK")
 
 
 def put(scene, **options):
@@ -103,7 +105,7 @@ def put_big(scene):
 
 def object_and_uploads(scene, _):
     left = scene.uploads()
-    return scene.stored() + (f", {left} upload left" if left else "")
+    return scene.stored() + (f", {left} left" if left else "")
 
 
 def store(scene):
@@ -141,28 +143,31 @@ CALLS = {
         value=TEXT[8:24], garbled=True),
     "HeadObject": Call(
         "s3", "HeadObject", lambda scene: {"call": "HeadObject", "key": "read/0"}, also=("GetObject",),
-        value=len(TEXT), garbled=True, seconds=90),
+        value=len(TEXT), garbled=True, bodiless=True, seconds=90),
     "ListObjectsV2": Call(
         "s3", "ListObjectsV2", lambda scene: {"call": "ListObjectsV2", "prefix": "read/", "limit": 10},
-        value=["read/0", "read/1", "read/2"]),
+        value=["read/0", "read/1", "read/2"], seconds=30 + 2 * 8),
     "PutObject": Call("s3", "PutObject", put, state=lambda scene, _: scene.stored(), garbled=True),
     "PutObject, If-None-Match": Call(
         "s3", "PutObject", lambda scene: put(scene, if_absent=1), garbled=True, seconds=60,
         state=lambda scene, _: scene.stored()),
     "CreateMultipartUpload": Call(
-        "s3", "CreateMultipartUpload", put_big, state=object_and_uploads, seconds=UPLOAD_SECONDS),
-    "UploadPart": Call(
-        "s3", "UploadPart", put_big, state=object_and_uploads, skip=1, patience_ms=1500, garbled=True,
+        "s3", "CreateMultipartUpload", put_big, state=object_and_uploads, big=True,
         seconds=UPLOAD_SECONDS),
+    "UploadPart": Call(
+        "s3", "UploadPart", put_big, state=object_and_uploads, big=True, skip=1, patience_ms=2500,
+        garbled=True, seconds=UPLOAD_SECONDS),
     "CompleteMultipartUpload": Call(
-        "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, skip=4,
+        "s3", "CompleteMultipartUpload", put_big, state=object_and_uploads, big=True, skip=4,
         seconds=UPLOAD_SECONDS),
     "AbortMultipartUpload": Call(
-        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, skip=2, garbled=True,
+        "s3", "AbortMultipartUpload", put_big, state=object_and_uploads, big=True, skip=2,
+        garbled=True, bodiless=True,
         rules=((faults.access_denied(), "UploadPart"),), seconds=UPLOAD_SECONDS),
     "DeleteObject": Call(
         "s3", "DeleteObject", lambda scene: {"call": "DeleteObject", "key": scene.key}, before=store,
-        state=lambda scene, _: {"stored": "there", "absent": "gone"}[scene.stored()], garbled=True),
+        state=lambda scene, _: {"stored": "there", "absent": "gone"}[scene.stored()], garbled=True,
+        bodiless=True),
     "SendMessageBatch": Call(
         "sqs", "SendMessageBatch", lambda scene: {"call": "SendMessageBatch", "count": MESSAGES},
         state=lambda scene, _: f"{scene.depth()[0]} sent"),
@@ -177,7 +182,7 @@ CALLS = {
         state=lambda scene, _: "given back" if scene.depth()[0] == 1 else "held"),
     "DeleteMessage": Call(
         "sqs", "DeleteMessage", lambda scene: {"call": "DeleteMessage", "receipt": scene.receipt},
-        before=Scene.receive_one, rules=((delete_as_aws, "DeleteMessage"),),
+        before=Scene.receive_one, server=deleted_as_aws,
         state=lambda scene, _: "gone" if sum(scene.depth()) == 0 else "there"),
     "GetQueueAttributes": Call(
         "sqs", "GetQueueAttributes", lambda scene: {"call": "GetQueueAttributes"},
@@ -185,7 +190,7 @@ CALLS = {
     "GetItem": Call("dynamodb", "GetItem", lambda scene: {"call": "GetItem", "pk": "read/1"}, value=1),
     "BatchGetItem": Call(
         "dynamodb", "BatchGetItem",
-        lambda scene: {"call": "BatchGetItem", "pks": ["read/1", "read/2", "nobody"]}, value=3),
+        lambda scene: {"call": "BatchGetItem", "pks": ["read/1", "read/2", "nobody"]}, value=3, seconds=45),
     "PutItem": Call("dynamodb", "PutItem", lambda scene: write(scene, put=1), state=written, seconds=60),
     "UpdateItem": Call("dynamodb", "UpdateItem", write, state=written, seconds=60),
     "Query": Call(

@@ -129,7 +129,7 @@ static void a_buckets_host_takes_the_endpoints_place(void **state)
     struct dic_aws_call what = get_object;
     what.host = dic_str("bucket.s3.eu-west-1.amazonaws.com");
     what.query = dic_str("list-type=2");
-    script(fixture, 200, NULL, "");
+    script(fixture, 200, NULL, "<ListBucketResult/>");
     assert_ok(call(fixture, &what));
     assert_string_equal(fixture->http.records[0].url,
                         "https://bucket.s3.eu-west-1.amazonaws.com/bucket/key?list-type=2");

@@ -352,6 +352,47 @@ static void an_error_that_says_200_is_an_error_but_an_object_is_not(void **state
     assert_int_equal(failure.reaction, DIC_AWS_SUCCEEDED);
 }
 
+static void a_json_error_that_says_200_is_an_error_but_data_is_not(void **state)
+{
+    (void)state;
+    struct sample sample = {DIC_AWS_DYNAMODB,
+                            NULL,
+                            NULL,
+                            200,
+                            NULL,
+                            JSON_ERROR("com.amazonaws.dynamodb.v20120810#InternalServerError")};
+    struct dic_aws_failure failure = read_sample(&sample);
+    assert_int_equal(failure.reaction, DIC_AWS_TRY_AGAIN);
+    assert_int_equal(failure.code, DIC_E_UPSTREAM);
+    assert_true(failure.outcome_unknown);
+    assert_string_equal(failure.error_code, "InternalServerError");
+    sample.body = JSON_ERROR("x#ProvisionedThroughputExceededException");
+    assert_int_equal(read_sample(&sample).reaction, DIC_AWS_SLOW_DOWN);
+    sample.body = JSON_ERROR("x#NeverHeardOf");
+    assert_int_equal(read_sample(&sample).code, DIC_E_UPSTREAM);
+    static const char *const data[] = {"{\"Item\":{\"__type\":{\"S\":\"a\"}}}",
+                                       "{\"Body\":\"{\\\"__type\\\":\\\"a\\\"}\"}",
+                                       "{\"__type\":1}"};
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
+        sample.body = data[i];
+        assert_int_equal(read_sample(&sample).reaction, DIC_AWS_SUCCEEDED);
+    }
+}
+
+static void a_list_cut_at_any_byte_is_asked_for_again(void **state)
+{
+    (void)state;
+    const char *body = " <List><Key>a</Key></List>\n";
+    struct sample sample = {DIC_AWS_S3, NULL, "list-type=2", 200, NULL, NULL};
+    for (size_t len = 0; len <= strlen(body); len++) {
+        const bool ends = len > 0 && strchr(">\n", body[len - 1]) != NULL;
+        struct dic_aws_failure failure = read_bytes(&sample, dic_str_len(body, len));
+        assert_int_equal(failure.reaction, ends ? DIC_AWS_SUCCEEDED : DIC_AWS_TRY_AGAIN);
+    }
+    sample.query = NULL; /* an object, which may be anything */
+    assert_int_equal(read_bytes(&sample, dic_str("a")).reaction, DIC_AWS_SUCCEEDED);
+}
+
 static void a_body_with_another_checksum_is_asked_for_again(void **state)
 {
     (void)state;
@@ -431,6 +472,8 @@ static void the_servers_wish_for_a_pause_is_read(void **state)
     assert_int_equal(retry_after("retry-after: Tue, 14 Nov 2023 22:13:10 GMT\n"), 0);
     assert_int_equal(retry_after("retry-after: 86400\n"), 86400000);
     assert_int_equal(retry_after("retry-after: 86401\n"), 0);
+    assert_int_equal(retry_after("retry-after: Wed, 15 Nov 2023 22:13:20 GMT\n"), 86400000);
+    assert_int_equal(retry_after("retry-after: Wed, 15 Nov 2023 22:13:21 GMT\n"), 0);
     assert_int_equal(retry_after("retry-after: -1\n"), 0);
     assert_int_equal(retry_after("retry-after: soon\n"), 0);
 }
@@ -443,6 +486,8 @@ int main(void)
         cmocka_unit_test(the_signed_request_in_a_message_is_not_shown),
         cmocka_unit_test(a_bucket_in_another_region_is_told_by_its_name),
         cmocka_unit_test(an_error_that_says_200_is_an_error_but_an_object_is_not),
+        cmocka_unit_test(a_json_error_that_says_200_is_an_error_but_data_is_not),
+        cmocka_unit_test(a_list_cut_at_any_byte_is_asked_for_again),
         cmocka_unit_test(a_body_with_another_checksum_is_asked_for_again),
         cmocka_unit_test(a_json_body_cut_at_any_byte_is_asked_for_again),
         cmocka_unit_test(an_error_document_cut_at_any_byte_is_still_an_error),

@@ -319,6 +319,7 @@ static void errors_become_reactions(void **state)
         {500, "{'__type':'x#InternalServerError','message':'oops'}", DIC_E_UPSTREAM},
         {503, "<html>503</html>", DIC_E_UPSTREAM},
         {404, "<html>not here</html>", DIC_E_UPSTREAM},
+        {307, "", DIC_E_UPSTREAM},
         {400, "<html>bad</html>", DIC_E_INTERNAL},
         {400, "{'__type':'ConditionalCheckFailedException'}", DIC_E_UPSTREAM}, /* of a get */
     };
@@ -332,6 +333,26 @@ static void errors_become_reactions(void **state)
         }
         assert_message_has("GetItem");
     }
+}
+
+static int answer_without_end(void *context, struct dic_str body, struct dic_buf *answer)
+{
+    (void)context;
+    (void)body;
+    while (!answer->poisoned) {
+        dic_buf_append_text(answer, "                ");
+    }
+    return 200;
+}
+
+/* TOO_LARGE would be the item. */
+static void an_answer_without_end_is_upstream(void **state)
+{
+    (void)state;
+    scripted.respond = answer_without_end;
+    assert_code(get(), DIC_E_UPSTREAM);
+    assert_int_equal(err.code, DIC_E_UPSTREAM);
+    assert_true(err.retryable);
 }
 
 /* ---- batches ---- */
@@ -685,6 +706,7 @@ int main(void)
         TEST(an_answer_of_another_shape_is_upstream),
         TEST(an_attribute_of_a_kind_not_used_here_is_named),
         TEST(errors_become_reactions),
+        TEST(an_answer_without_end_is_upstream),
         TEST(unprocessed_keys_are_asked_for_again_and_only_they),
         TEST(keys_that_stay_unprocessed_are_waited_for_and_busy_in_the_end),
         TEST(no_keys_are_no_call_and_101_are_refused),

@@ -179,6 +179,21 @@ static void what_was_completed_although_the_answer_was_lost_is_known_again(void 
     assert_code(put(true, NULL), DIC_E_CONFLICT);
 }
 
+static void what_was_not_completed_after_all_says_why(void **state)
+{
+    (void)state;
+    struct dic_err err = {0};
+    fake_parts();
+    fake_error(500, "InternalError", "");
+    fake_error(500, "InternalError", "");
+    fake_error(500, "InternalError", "");
+    fake_answers(404, "", ""); /* to HEAD: it is not there */
+    fake_answers(204, "", "");
+    assert_code(put(false, &err), DIC_E_UPSTREAM);
+    assert_int_equal(err.code, DIC_E_UPSTREAM);
+    assert_non_null(strstr(err.msg, "CompleteMultipartUpload: InternalError"));
+}
+
 static void an_upload_that_somebody_ended_says_so(void **state)
 {
     (void)state;
@@ -220,6 +235,7 @@ int main(void)
         CASE(an_error_in_an_answer_of_200_is_an_error),
         CASE(an_answer_of_200_that_cannot_be_read_is_asked_for_again),
         CASE(what_was_completed_although_the_answer_was_lost_is_known_again),
+        CASE(what_was_not_completed_after_all_says_why),
         CASE(an_upload_that_somebody_ended_says_so),
         CASE(a_race_begins_the_upload_anew),
     };

@@ -184,6 +184,26 @@ static void a_length_that_lies_is_found_out(void **state)
     assert_ok(get_answered(200, "content-length: 0\n", "", &err));
 }
 
+/* The page of a portal, or an empty 200 of a proxy. */
+static void what_has_no_tag_is_no_answer_of_s3s(void **state)
+{
+    (void)state;
+    struct dic_err err = {0};
+    struct dic_buf out;
+    dic_buf_init(&out, 100);
+    fake.untagged = true;
+    assert_code(get_answered(200, "", "<html>", &err), DIC_E_UPSTREAM);
+    assert_string_equal(err.msg, "GetObject: the answer has no ETag, so it is not S3's");
+    assert_true(err.retryable);
+    fake_answers(200, "", "<html>");
+    assert_code(dic_s3_get_range(fake.bucket, dic_str("k"), 0, 10, NULL, &out, NULL),
+                DIC_E_UPSTREAM);
+    fake_answers(200, "", "");
+    assert_code(dic_s3_put(fake.bucket, dic_str("k"), dic_str("x"), false, &err), DIC_E_UPSTREAM);
+    assert_string_equal(err.msg, "PutObject: the answer has no ETag, so it is not S3's");
+    dic_buf_clean_up(&out);
+}
+
 /* ---- ranges ---- */
 
 static enum dic_code range_answered(int64_t offset, int64_t len, const char *etag, int status,
@@ -421,9 +441,27 @@ static void a_head_that_is_refused_asks_a_get_why(void **state)
     fake_error(403, "AccessDenied", "");
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL), DIC_E_DENIED);
     fake_answers(404, "", "");
-    fake_answers(206, "content-range: bytes 0-0/1\n", "x"); /* it came meanwhile */
+    fake_answers(206, "content-range: bytes 0-0/1\n", "x");
+    fake_answers(404, "", "");
     assert_code(dic_s3_head(fake.bucket, dic_str("k"), &object, &err), DIC_E_UPSTREAM);
     assert_true(err.retryable);
+}
+
+/* A HEAD's refusal cannot say that it was the clock or the token; the GET's can, and is retried. */
+static void a_head_is_sent_again_when_the_get_is_served(void **state)
+{
+    (void)state;
+    struct dic_s3_object object;
+    fake_answers(403, "", "");
+    fake_answers(206, "content-range: bytes 0-0/7\n", "x");
+    fake_answers(200, "content-length: 7\n", "");
+    assert_ok(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL));
+    assert_int_equal(object.size_bytes, 7);
+    fake_answers(400, "", "");
+    fake_error(416, "InvalidRange", "<ActualObjectSize>0</ActualObjectSize>");
+    fake_answers(200, "content-length: 0\n", "");
+    assert_ok(dic_s3_head(fake.bucket, dic_str("k"), &object, NULL));
+    assert_int_equal(object.size_bytes, 0);
 }
 
 /* ---- put and delete ---- */
@@ -605,6 +643,7 @@ int main(void)
         CASE(a_tag_too_long_to_keep_is_none),
         CASE(an_object_over_the_ceiling_is_too_large_and_says_how_large),
         CASE(a_length_that_lies_is_found_out),
+        CASE(what_has_no_tag_is_no_answer_of_s3s),
         CASE(a_range_is_asked_for_with_its_tag),
         CASE(a_range_is_shorter_only_where_the_object_ends),
         CASE(the_whole_object_may_answer_a_range_that_holds_it),
@@ -617,6 +656,7 @@ int main(void)
         CASE(keys_that_lead_out_of_the_bucket_are_invalid_where_s3_says_so),
         CASE(a_head_tells_size_and_tag),
         CASE(a_head_that_is_refused_asks_a_get_why),
+        CASE(a_head_is_sent_again_when_the_get_is_served),
         CASE(a_put_sends_the_bytes_and_the_condition),
         CASE(what_is_there_already_is_a_conflict),
         CASE(a_race_is_run_again_five_times_at_most),

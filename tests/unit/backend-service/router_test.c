@@ -29,6 +29,8 @@ static void every_route_is_found_by_its_method_and_path(void **state)
         {DIC_POST, "/cancel/x", dic_api_cancel, "x"},
         {DIC_POST, "/retry/x", dic_api_retry, "x"},
         {DIC_GET, "/jobs", dic_api_jobs, ""},
+        {DIC_POST, "/uploads", dic_api_uploads, ""},
+        {DIC_PUT, "/uploads/u", dic_api_upload_put, "u"},
         {DIC_GET, "/healthz", dic_api_healthz, ""},
         {DIC_GET, "/readyz", dic_api_readyz, ""},
         {DIC_GET, "/metrics", dic_api_metrics, ""},

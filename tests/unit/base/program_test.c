@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct values {
@@ -120,6 +121,26 @@ static void a_program_knows_its_folder(void **state)
     dic_free(folder);
 }
 
+static void the_limit_of_descriptors_is_raised_as_far_as_it_may(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    struct rlimit now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit low = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_true(dic_program_raise_open_files(512) == 512);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur == 512);
+    assert_true(dic_program_raise_open_files(UINT64_MAX - 1) == before.rlim_max);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur == before.rlim_max);
+    assert_true(dic_program_raise_open_files(1) == before.rlim_max); /* never lowers it */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur == before.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void a_program_that_hangs_at_its_end_ends_all_the_same(void **state)
 {
     (void)state;
@@ -146,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_blocked_signal_is_waited_for),
         cmocka_unit_test(a_program_that_hangs_at_its_end_ends_all_the_same),
         cmocka_unit_test(a_program_knows_its_folder),
+        cmocka_unit_test(the_limit_of_descriptors_is_raised_as_far_as_it_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,8 +84,15 @@ static void what_cannot_be_written_is_named(void **state)
     char below[128];
     shell("echo x >taken");
     snprintf(below, sizeof below, "%s/taken/data", folder);
-    assert_code(dic_samples_seed(below, samples, &err), DIC_E_UPSTREAM);
+    assert_code(dic_samples_seed(below, samples, &err), DIC_E_INVALID);
+    assert_string_equal(err.field, "DATA_DIR");
     assert_non_null(strstr(err.msg, below));
+    snprintf(below, sizeof below, "%s/taken", folder);
+    assert_code(dic_samples_seed(below, samples, &err), DIC_E_INVALID);
+    assert_non_null(strstr(err.msg, "is not a folder"));
+    snprintf(below, sizeof below, "%s/no/parent", folder);
+    assert_code(dic_samples_seed(below, samples, &err), DIC_E_INVALID);
+    assert_non_null(strstr(err.msg, "make its parent first"));
     shell("mkdir -p data/bucket.unfinished && echo x >data/bucket.unfinished/samples");
     assert_code(dic_samples_seed(data, samples, &err), DIC_E_UPSTREAM);
     assert_non_null(strstr(err.msg, "bucket.unfinished/samples"));

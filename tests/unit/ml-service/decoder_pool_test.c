@@ -4,6 +4,7 @@
 #include "sandbox.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -587,6 +589,73 @@ static void bounds_of_the_options_are_checked(void **state)
     }
 }
 
+static struct dic_decoder_pool_options plain_options(void)
+{
+    return (struct dic_decoder_pool_options){
+        .decoders = 1,
+        .tensors_per_decoder = 1,
+        .max_image_bytes = 4096,
+        .timeout_ms = TIMEOUT_MS,
+        .spec = {.width = SIDE, .height = SIDE, .short_side = SIDE},
+        .decode = evil_decode,
+    };
+}
+
+static void a_pool_that_cannot_be_had_is_an_error_and_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    const size_t fds = count_open_fds();
+    struct dic_decoder_pool_options options = plain_options();
+    struct dic_decoder_pool *pool = NULL;
+    struct dic_err err = {0};
+    pid_t child = 0;
+    struct rlimit before;
+    options.max_image_bytes = (size_t)1 << 48; /* more than there are addresses */
+    assert_int_equal(dic_decoder_pool_start(&options, &pool, &err), DIC_E_INTERNAL);
+    assert_non_null(strstr(err.msg, "for a decoder"));
+    options = plain_options();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t room = 0; room < 3; room++) { /* for the nursery's sockets, then a decoder's */
+        int next = dup(0);
+        close(next);
+        const struct rlimit few = {(rlim_t)next + room, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        enum dic_code code = dic_decoder_pool_start(&options, &pool, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        if (code == DIC_OK) {
+            dic_decoder_pool_destroy(pool);
+        } else {
+            assert_int_equal(code, DIC_E_INTERNAL);
+            assert_true(err.msg[0] != '\0');
+        }
+        assert_true(code != DIC_OK || room == 2);
+    }
+    assert_int_equal(count_open_fds(), fds);
+    assert_int_equal(count_children_of(getpid(), &child), 0);
+}
+
+/* A process with threads and credentials must not fork decoders itself. */
+static void without_the_nursery_the_whole_process_ends(void **state)
+{
+    (void)state;
+    int status = 0;
+    pid_t parent = fork();
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        signal(SIGABRT, SIG_DFL); /* cmocka's would go on with the next test */
+        dic_log_set_level(DIC_LOG_OFF);
+        struct dic_decoder_pool *pool = start_pool(1, 1);
+        pid_t nursery = 0;
+        count_children_of(getpid(), &nursery);
+        kill(nursery, SIGKILL);
+        waitpid(nursery, NULL, 0);
+        decode(pool, 0, "e");
+        _exit(0); /* not reached */
+    }
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -604,6 +673,8 @@ int main(void)
         cmocka_unit_test(two_hundred_deaths_leave_no_zombie_and_no_descriptor),
         cmocka_unit_test(all_processes_die_with_a_killed_parent),
         cmocka_unit_test(bounds_of_the_options_are_checked),
+        cmocka_unit_test(a_pool_that_cannot_be_had_is_an_error_and_leaves_nothing_behind),
+        cmocka_unit_test(without_the_nursery_the_whole_process_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -239,6 +240,54 @@ static void other_calls_end_the_process(void **state)
     }
 }
 
+/* ---- when it cannot be had ---- */
+
+struct missing {
+    int call; /* that the system refuses */
+    const char *words;
+    bool also_needed_when_loose;
+};
+
+static int enter_without(void *arg)
+{
+    const struct missing *missing = arg;
+    struct dic_err err = {0};
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (filter == NULL || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), missing->call, 0) != 0 ||
+        seccomp_load(filter) != 0) {
+        return EXIT_NO_SANDBOX;
+    }
+    seccomp_release(filter);
+    if (dic_sandbox_enter(sockets[1], LIMIT_BYTES, &err) != DIC_E_INTERNAL) {
+        return EXIT_REFUSED;
+    }
+    return send(sockets[1], err.msg, strlen(err.msg), MSG_NOSIGNAL) > 0 ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static void a_step_that_the_system_refuses_is_named(void **state)
+{
+    (void)state;
+    static const struct missing cases[] = {
+        {SCMP_SYS(prctl), "cannot give up new privileges: ", true},
+        {SCMP_SYS(prlimit64), "cannot set a resource limit: ", true},
+        {SCMP_SYS(openat), "cannot read /proc/self/statm: ", false},
+        {SCMP_SYS(close_range), "cannot close descriptors: ", true},
+        {SCMP_SYS(seccomp), "cannot load the seccomp filter: ", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[200] = "";
+        if (DIC_SANDBOX_LOOSE && !cases[i].also_needed_when_loose) {
+            continue;
+        }
+        assert_int_equal(run(enter_without, (void *)(uintptr_t)&cases[i]), EXIT_DONE);
+        assert_true(recv(sockets[0], text, sizeof text - 1, MSG_DONTWAIT) > 0);
+        if (strstr(text, cases[i].words) == NULL) {
+            print_error("'%s' lacks '%s'\n", text, cases[i].words);
+            fail();
+        }
+    }
+}
+
 /* ---- its first part alone ---- */
 
 static int close_others(void *arg)
@@ -287,6 +336,7 @@ int main(void)
         CASE(memory_is_to_be_had_up_to_the_limit),
         CASE(no_limit_is_no_limit),
         CASE(other_calls_end_the_process),
+        CASE(a_step_that_the_system_refuses_is_named),
         CASE(all_descriptors_but_one_are_closed_whichever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

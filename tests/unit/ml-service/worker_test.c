@@ -632,7 +632,14 @@ static void a_booking_that_fails_for_now_is_repeated(void **state)
     assert_depth(0, 0);
 }
 
-static void a_chunk_that_cannot_be_booked_is_given_back(void **state)
+static void await_given_back(void)
+{
+    while (counts().chunks_in_work > 0) {
+        dic_sleep_ms(1);
+    }
+}
+
+static void a_chunk_that_cannot_be_booked_is_tried_again_after_five_seconds(void **state)
 {
     (void)state;
     enum dic_code code = DIC_E_INTERNAL;
@@ -640,6 +647,11 @@ static void a_chunk_that_cannot_be_booked_is_given_back(void **state)
     dic_fake_jobs_set_hook(jobs, fail_some_bookings, &code);
     make_small_job();
     start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_BOOK, 1);
+    await_given_back();
+    dic_fake_clock_advance_ms(fake, 4999);
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, 1);
     await_end(); /* the second delivery is booked */
     assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_BOOK), 2);
     assert_int_equal(stages.decodes_begun, 2);
@@ -1082,7 +1094,7 @@ int main(void)
         CASE(a_job_past_its_deadline_is_ended_by_who_takes_its_chunk),
         CASE(a_deadline_that_cannot_be_noted_still_ends_the_work),
         CASE(a_booking_that_fails_for_now_is_repeated),
-        CASE(a_chunk_that_cannot_be_booked_is_given_back),
+        CASE(a_chunk_that_cannot_be_booked_is_tried_again_after_five_seconds),
         CASE(a_booking_of_a_job_that_is_gone_ends_its_message),
         CASE(a_message_that_cannot_be_removed_comes_back_and_costs_no_work),
         CASE(a_drained_worker_finishes_the_images_in_hand_and_gives_the_chunk_back),

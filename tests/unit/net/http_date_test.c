@@ -21,23 +21,17 @@ static void dates_of_the_fixed_form_are_read(void **state)
 static void anything_else_is_no_date(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"Sunday, 06-Nov-94 08:49:37 GMT",
-                                      "Sun Nov  6 08:49:37 1994",
-                                      "Sun, 06 Nov 1994 08:49:37 UTC",
-                                      "Sun, 06 Nov 1994 08:49:37 GMT ",
-                                      "sun, 06 Nov 1994 08:49:37 GMT",
-                                      "Sun, 6 Nov 1994 08:49:37 GMT",
-                                      "Sun, 00 Nov 1994 08:49:37 GMT",
-                                      "Sun, 32 Nov 1994 08:49:37 GMT",
-                                      "Sun, 06 Nob 1994 08:49:37 GMT",
-                                      "Sun, 06 Nov 1969 08:49:37 GMT",
-                                      "Sun, 06 Nov 1994 24:49:37 GMT",
-                                      "Sun, 06 Nov 1994 08:60:37 GMT",
-                                      "Sun, 06 Nov 1994 08:49:61 GMT",
-                                      "Sun, 06 Nov 199a 08:49:37 GMT",
-                                      "Sun, -6 Nov 1994 08:49:37 GMT",
-                                      "2026-01-01T00:00:00Z",
-                                      "0"};
+    static const char *const bad[] = {
+        "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 UTC",  "Sun, 06 Nov 1994 08:49:37 GMT ",
+        "sun, 06 Nov 1994 08:49:37 GMT",  "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",  "Sun, 32 Nov 1994 08:49:37 GMT",
+        "Sun, 31 Apr 1994 08:49:37 GMT",  "Sun, 29 Feb 1900 08:49:37 GMT",
+        "Sun, 29 Feb 2023 08:49:37 GMT",  "Sun, 06 Nob 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1969 08:49:37 GMT",  "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT",  "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 199a 08:49:37 GMT",  "Sun, -6 Nov 1994 08:49:37 GMT",
+        "2026-01-01T00:00:00Z",           "0"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t ms = 0;
         assert_false(dic_http_date_parse(dic_str(bad[i]), &ms));

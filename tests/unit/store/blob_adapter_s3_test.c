@@ -64,10 +64,10 @@ static void keys_of_1_to_1024_bytes_are_asked_for_and_others_are_invalid(void **
         const enum dic_code expected = is_legal ? DIC_OK : DIC_E_INVALID;
         const struct dic_blob_upload upload = {key, dic_str("image/png"), 1, 60};
         if (is_legal) {
-            answer(200, NULL, "x");
-            answer(206, "content-range: bytes 0-0/1\n", "x");
-            answer(200, "content-length: 1\n", NULL);
-            answer(200, NULL, NULL);
+            answer(200, "etag: \"0a\"\n", "x");
+            answer(206, "etag: \"0a\"\ncontent-range: bytes 0-0/1\n", "x");
+            answer(200, "etag: \"0a\"\ncontent-length: 1\n", NULL);
+            answer(200, "etag: \"0a\"\n", NULL);
             answer(204, NULL, NULL);
         }
         assert_code(store.ops->get(store.impl, key, 9, &out, NULL, NULL), expected);
@@ -105,7 +105,7 @@ static void reads_are_cancelled_and_writes_are_not(void **state)
     struct dic_blob_info info;
     dic_buf_init(&out, 100);
     atomic_store(&cancelled, true);
-    answer(200, NULL, NULL);
+    answer(200, "etag: \"0a\"\n", NULL);
     answer(204, NULL, NULL);
     assert_code(store.ops->get(store.impl, dic_str("k"), 3, &out, NULL, NULL), DIC_E_CONFLICT);
     assert_code(store.ops->get_range(store.impl, dic_str("k"), 0, 1, NULL, &out, NULL),

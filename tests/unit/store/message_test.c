@@ -67,7 +67,9 @@ static void a_newer_message_is_unsupported_and_a_foreign_one_malformed(void **st
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct dic_message read = {0};
-        assert_code(dic_message_parse(dic_str(cases[i].body), &read, NULL), cases[i].code);
+        struct dic_err err = {0};
+        assert_code(dic_message_parse(dic_str(cases[i].body), &read, &err), cases[i].code);
+        assert_int_equal(err.code, cases[i].code);
     }
 }
 
