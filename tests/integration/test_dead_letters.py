@@ -22,7 +22,7 @@ def chunk_message(job, chunk=0):
 
 
 def plan_message(job):
-    return json.dumps({"v": 1, "tenant": "default", "kind": "plan", "job": job})
+    return json.dumps({"v": 1, "tenant": "default", "kind": "plan", "job": job, "chunk": 0})
 
 
 def wait_until(condition, seconds=60):
@@ -110,7 +110,7 @@ def test_messages_of_unknown_and_ended_jobs_are_removed(aws, tmp_path, place):
         client = deployment.client
         job = client.job(s3_keys=[PHOTO, "missing.jpg"])
         before = client.wait(job)
-        for body in (chunk_message(UNKNOWN), chunk_message(job), chunk_message(job, 7), chunk_message(job, 4000000),
+        for body in (chunk_message(UNKNOWN), chunk_message(job), chunk_message(job, 7), chunk_message(job, 131071),
                      plan_message(job), plan_message(UNKNOWN)):
             aws.sqs.send_message(QueueUrl=url, MessageBody=body)
         wait_until(lambda: sum(aws.queue_depth()) + sum(aws.queue_depth(aws.dlq_url)) == 0)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the services meet in bucket, table and queue that should not be so: each becomes a precise
+error in the row, the job or the log; never a crash, a loop or a silent drop."""
+import pytest
+
+import faults
+from deployment import Deployment, sample_photos
+from fault_proxy import FaultProxy
+
+WORKER = {"DECODERS": "1", "LANES": "1", "VISIBILITY_S": "3", "WATCH_MS": "200"}
+PHOTO = "test/image.jpg"
+
+
+@pytest.fixture
+def photos(aws):
+    aws.put_images(sample_photos())
+    return aws
+
+
+@pytest.fixture
+def deployment(photos, ministack, tmp_path):
+    """With .proxy in front of S3 and .table in front of DynamoDB."""
+    with FaultProxy(ministack, "s3") as proxy, FaultProxy(ministack, "dynamodb") as table, \
+            Deployment(photos, tmp_path, variables=photos.via(s3=proxy, dynamodb=table), worker=WORKER,
+                       backend={"SWEEP_INTERVAL_MS": "500", "REPAIR_AFTER_MS": "1000"}) as made:
+        made.proxy, made.table = proxy, table
+        yield made
+
+
+def of_images(photos):
+    return {"path": f"^/{photos.image_bucket}"}
+
+
+BUCKETS = [  # fault, code of the rows, what the message says
+    (faults.access_denied, "ACCESS_DENIED", "AccessDenied"),
+    (lambda: faults.s3_error("NoSuchBucket", 404), "FETCH_FAILED", "NoSuchBucket"),
+    (faults.redirect, "FETCH_FAILED", "eu-central-1"),
+]
+
+
+@pytest.mark.parametrize("make,code,word", BUCKETS, ids=["403", "404", "301"])
+def test_a_bucket_that_gives_nothing_is_named_in_the_rows(deployment, photos, make, code, word):
+    deployment.proxy.add(make(), operation=("GetObject", "HeadObject"), **of_images(photos))
+    client = deployment.client
+    job = client.job(s3_keys=[PHOTO, "samples/cat.jpg"])
+    done = client.wait(job)
+    assert done["status"] == "completed_with_failures" and done["progress"]["failed"] == 2
+    for row in client.rows(job):
+        assert row["error"]["code"] == code, row
+        assert word in row["error"]["message"], row
+
+
+@pytest.mark.parametrize("make,code,word", BUCKETS, ids=["403", "404", "301"])
+@pytest.mark.parametrize("source", [{"s3_prefix": "samples/"}, {"manifest_s3_key": "lists/a.jsonl"}], ids=["prefix", "manifest"])
+def test_a_bucket_that_cannot_be_listed_or_read_is_the_jobs_reason(deployment, photos, source, make, code, word):
+    photos.put_images({"lists/a.jsonl": b'"test/image.jpg"\n'})
+    deployment.proxy.add(make(), method="GET", **of_images(photos))
+    client = deployment.client
+    done = client.wait(client.job(**source), 60)
+    assert done["status"] == "failed", done
+    assert word in done["reason"], done
+
+
+def test_a_throttled_bucket_makes_a_job_slow_and_not_wrong(deployment, photos):
+    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.3, **of_images(photos))
+    client = deployment.client
+    job = client.job(s3_keys=[PHOTO] * 60, top_k=1)
+    assert client.wait(job, 120)["progress"]["succeeded"] == 60
+
+
+def test_a_store_that_is_away_for_a_while_costs_no_rows(deployment, photos):
+    away = deployment.proxy.add(faults.internal_error(), operation="GetObject", **of_images(photos))
+    client = deployment.client
+    job = client.job(s3_keys=[PHOTO] * 3)
+    deployment.workers[0].wait_for_log('"event":"chunk_put_off"')
+    deployment.proxy.remove(away)
+    assert client.wait(job)["progress"] == {"total": 3, "succeeded": 3, "failed": 0, "skipped": 0, "pending": 0}
+
+
+def test_results_that_cannot_be_written_hold_a_job_up_and_are_told(deployment, photos):
+    denied = deployment.proxy.add(faults.access_denied(), operation="PutObject", path=f"^/{photos.result_bucket}/results/")
+    client = deployment.client
+    job = client.job(s3_keys=[PHOTO])
+    told = deployment.workers[0].wait_for_log('"event":"chunk_not_booked".*')
+    assert photos.result_bucket in told.group(0) or "AccessDenied" in told.group(0), told.group(0)
+    deployment.proxy.remove(denied)
+    assert client.wait(job)["status"] == "succeeded"
+
+
+def test_every_object_written_twice_is_written_once(deployment, photos):
+    """The second of two conditional writes is refused: who made both takes the first for another's."""
+    deployment.proxy.add(faults.forward_twice(), operation="PutObject", path=f"^/{photos.result_bucket}/")
+    client = deployment.client
+    listed = client.job(s3_prefix="samples/")
+    named = client.job(s3_keys=[PHOTO] * 250, top_k=1)
+    assert client.wait(listed)["status"] == "succeeded"
+    assert client.wait(named)["progress"]["succeeded"] == 250
+    assert deployment.proxy.count("PutObject", fault=faults.forward_twice().__name__) > 3
+
+
+def change_item(photos, pk, expression, **more):
+    photos.dynamodb.update_item(TableName=photos.table, Key={"pk": {"S": pk}}, UpdateExpression=expression, **more)
+
+
+DAMAGE = [  # item, change, and how it is mended
+    ("S#default#{}#0", "REMOVE x", "x"), ("S#default#{}#0", "REMOVE n", "n"), ("M#default#{}", "REMOVE st", "st"),
+    ("M#default#{}", "REMOVE tk", "tk"),
+]
+
+
+@pytest.mark.parametrize("pk,change,attribute", DAMAGE, ids=[f"{pk[0]} {change}" for pk, change, _ in DAMAGE])
+def test_an_item_that_lacks_an_attribute_harms_its_own_job_only(deployment, photos, pk, change, attribute):
+    worker = deployment.workers[0]
+    client = deployment.client
+    worker.freeze()
+    job = client.job(s3_keys=[PHOTO] * 2)
+    pk = pk.format(job)
+    good = photos.items()[pk][attribute]
+    change_item(photos, pk, change)
+    worker.thaw()
+    other = client.job(s3_keys=[PHOTO])
+    assert client.wait(other)["status"] == "succeeded"
+    answer = client.get(f"/status/{job}")
+    assert answer.status_code in (200, 500), answer.text
+    assert worker.is_running and deployment.backends[0].is_running
+    change_item(photos, pk, "SET #a = :v", ExpressionAttributeNames={"#a": attribute}, ExpressionAttributeValues={":v": good})
+    done = client.wait(job, 60)
+    assert done["progress"]["total"] == 2 and done["status"] in ("succeeded", "completed_with_failures"), done
+    assert [row["index"] for row in client.rows(job)] == [0, 1]
+
+
+def test_a_shard_that_is_gone_is_an_error_of_the_result_and_of_nothing_else(deployment, photos):
+    client = deployment.client
+    job = client.job(s3_keys=[PHOTO])
+    client.wait(job)
+    (shard,) = [key for key in photos.keys(photos.result_bucket) if key.startswith(f"results/default/{job}/")]
+    body = photos.s3.get_object(Bucket=photos.result_bucket, Key=shard)["Body"].read()
+    photos.s3.delete_object(Bucket=photos.result_bucket, Key=shard)
+    answer = client.get(f"/result/{job}")
+    assert answer.status_code >= 500 and answer.json()["error"]["request_id"], answer.text
+    assert client.get(f"/status/{job}").status_code == 200
+    photos.s3.put_object(Bucket=photos.result_bucket, Key=shard, Body=body)
+    assert len(client.rows(job)) == 1
