@@ -44,7 +44,11 @@ enum {
     DIC_MAX_JPEG_SCANS = 100,
     DIC_MAX_DECODE_MEMORY = 256 * 1024 * 1024,
     DIC_DECODER_OVERHEAD = 32 * 1024 * 1024, /* beside the picture: rows, tables, the allocator */
+#ifdef DIC_SANITIZED /* instrumented, the largest pictures take several times as long */
+    DIC_DECODE_TIMEOUT_MS = 30000,
+#else
     DIC_DECODE_TIMEOUT_MS = 5000,
+#endif
 };
 
 #endif

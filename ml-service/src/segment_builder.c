@@ -111,6 +111,11 @@ enum dic_code dic_resume_parse(struct dic_str text, struct dic_resume *resume_ou
     DIC_TRY(read_count(root, "row", &resume_out->row, err));
     DIC_TRY(read_text(root, "etag", &etag, err));
     DIC_TRY(read_text(root, "after", &after, err));
+    if (etag.len >= sizeof resume_out->etag || dic_str_find(etag, '\0') != etag.len) {
+        return dic_fail(err, DIC_E_INTERNAL,
+                        "a stored segment's etag has %zu bytes, at most %zu without U+0000 fit",
+                        etag.len, sizeof resume_out->etag - 1);
+    }
     snprintf(resume_out->etag, sizeof resume_out->etag, "%.*s", DIC_STR_ARGS(etag));
     dic_buf_append_str(memory, after);
     DIC_TRY(dic_buf_check(memory, err));

@@ -7,7 +7,7 @@ MUTANTS = {
     "key_after_job": "the idempotency item is put after the job",
     "request_not_compared": "another request under the same key gets the first one's job",
     "loser_does_not_help": "who loses the key answers without creating the job it names",
-    "helper_cuts_its_own_way": "who helps cuts with its own chunk size, not the one in the idempotency item",
+    "helper_cuts_its_own_way": "who helps cuts with its own chunk size, though the idempotency item says another",
     "key_before_live_child": "a retry puts the idempotency item before it has decided on the live child",
     "live_child_taken_always": "the live child is replaced without a condition",
     "job_before_segment": "a job of one segment is committed before its segment",

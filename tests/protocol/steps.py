@@ -92,7 +92,7 @@ def submit(p, request):
 
 
 def take_key(p, request, job):
-    """Returns (the job that the key names, how to cut it, whether the key was free)."""
+    """Returns (the job that the key names, the chunk size it is to be cut with, whether the key was free)."""
     w = p.world
     now = p.now()
     item = {"job": job, "req": request.hash, "cut": p.chunk_images, "exp": now + request.key_life,
@@ -103,7 +103,7 @@ def take_key(p, request, job):
         return REFUSED, 0, False
     if not won:
         w.reached.add("key known")
-    return there["job"], p.chunk_images if w.bug == "helper_cuts_its_own_way" else there["cut"], won
+    return there["job"], there["cut"], won
 
 
 def take_live_child(p, parent, job):
@@ -126,14 +126,12 @@ def take_live_child(p, parent, job):
 def create(p, request, job, cut):
     """Creates the job unless it is there, and sees to its first messages."""
     w = p.world
-    now = p.now()
-    item = {"src": request.kind, "req": request.hash, "mf": request.mf, "par": request.parent,
-            "dl": None if request.deadline is None else now + request.deadline,
-            "cr": now, "obd": now + LOOK_AGAIN}
-    if request.kind == "keys" and len(request.keys) <= cut * w.segment_chunks:
-        won, there = yield from create_at_once(p, request, job, cut, item)
-    else:
-        won, there = yield from create_for_planner(p, request, job, item)
+    won, there = False, (yield w.get, M(job))
+    if not there:
+        if request.kind == "keys" and cut != p.chunk_images and w.bug != "helper_cuts_its_own_way":
+            w.reached.add("another cut")
+            raise Lost  # 503: chunk sizes may differ while a new version is rolled out
+        won, there = yield from create_parts(p, request, job)
     if won or w.bug != "replay_sends_nothing":  # who created it may have died before it had sent all
         try:
             yield from send_first(p, job, there)
@@ -142,10 +140,21 @@ def create(p, request, job, cut):
                 raise
 
 
-def create_at_once(p, request, job, cut, item):
+def create_parts(p, request, job):
+    """All that belongs to the job, then the job: (created by us, the job that is there)."""
+    now = p.now()
+    item = {"src": request.kind, "req": request.hash, "mf": request.mf, "par": request.parent,
+            "dl": None if request.deadline is None else now + request.deadline,
+            "cr": now, "obd": now + LOOK_AGAIN}
+    if request.kind == "keys" and len(request.keys) <= p.chunk_images * p.world.segment_chunks:
+        return (yield from create_at_once(p, request, job, item))
+    return (yield from create_for_planner(p, request, job, item))
+
+
+def create_at_once(p, request, job, item):
     """A list that fits one segment needs no planner."""
     w = p.world
-    own = make_manifest(request.keys, cut, 0, 0, None, True)
+    own = make_manifest(request.keys, p.chunk_images, 0, 0, None, True)
     if w.bug == "job_before_segment":
         made = yield w.put, M(job), {**item, **planned_at_once(own)}, absent
     if w.long_lines:

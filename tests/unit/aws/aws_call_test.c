@@ -892,6 +892,20 @@ static void a_wrong_region_or_endpoint_stops_the_start_by_name(void **state)
     assert_string_equal(fixture->err.field, "AWS_ENDPOINT_URL_DYNAMODB");
 }
 
+static void an_answer_that_is_broken_names_its_request_id(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dic_aws_call what = get_object;
+    what.query = dic_str("list-type=2");
+    for (int i = 0; i < 3; i++) {
+        script(fixture, 200, "x-amz-request-id: R1\n", "<List");
+    }
+    assert_code(call(fixture, &what), DIC_E_UPSTREAM);
+    assert_string_equal(
+        fixture->err.msg,
+        "GetObject: the answer is no XML document (3 tries, HTTP 200, request id R1)");
+}
+
 static void a_presigned_url_lasts_from_one_second_to_seven_days(void **state)
 {
     struct fixture *fixture = *state;
@@ -957,6 +971,7 @@ int main(void)
         TEST(a_bucket_elsewhere_is_told_with_both_regions),
         TEST(endpoints_come_from_the_services_variable_then_the_common_one),
         TEST(a_wrong_region_or_endpoint_stops_the_start_by_name),
+        TEST(an_answer_that_is_broken_names_its_request_id),
         TEST(a_presigned_url_lasts_from_one_second_to_seven_days),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "segment_builder.h"
+#include "store/blob_store.h"
 
 #include "test.h"
 
@@ -216,6 +217,36 @@ static void a_last_key_over_its_memory_is_refused(void **state)
     dic_buf_clean_up(&memory);
 }
 
+static enum dic_code parse_etag(const char *etag, struct dic_resume *read)
+{
+    struct dic_buf text;
+    struct dic_buf memory;
+    dic_buf_init(&text, 4096);
+    dic_buf_init(&memory, DIC_MAX_KEY_BYTES);
+    dic_buf_printf(&text,
+                   "{\"image\":0,\"offset\":0,\"line\":0,\"chunk\":0,\"row\":0,"
+                   "\"etag\":\"%s\",\"after\":\"\"}",
+                   etag);
+    enum dic_code code = dic_resume_parse(dic_buf_view(&text), read, &memory, NULL);
+    dic_buf_clean_up(&text);
+    dic_buf_clean_up(&memory);
+    return code;
+}
+
+static void an_etag_that_would_be_cut_is_refused(void **state)
+{
+    (void)state;
+    struct dic_resume read;
+    char etag[DIC_ETAG_SIZE + 1];
+    memset(etag, 'e', sizeof etag);
+    etag[DIC_ETAG_SIZE] = '\0';
+    assert_code(parse_etag(etag, &read), DIC_E_INTERNAL);
+    etag[DIC_ETAG_SIZE - 1] = '\0';
+    assert_ok(parse_etag(etag, &read));
+    assert_string_equal(read.etag, etag);
+    assert_code(parse_etag("a\\u0000b", &read), DIC_E_INTERNAL);
+}
+
 #define CASE(test) cmocka_unit_test_teardown(test, clean_up)
 
 int main(void)
@@ -226,6 +257,7 @@ int main(void)
         CASE(a_chunk_is_full_at_its_bytes),
         CASE(each_chunk_has_the_lines_of_its_images),
         CASE(a_segment_of_the_longest_keys_and_ids_fits),
+        CASE(an_etag_that_would_be_cut_is_refused),
         CASE(a_resume_position_survives_the_store),
         CASE(no_text_is_the_start),
         CASE(every_truncation_of_a_position_is_refused),
