@@ -62,7 +62,7 @@ def test_a_bucket_that_cannot_be_listed_or_read_is_the_jobs_reason(deployment, p
 
 
 def test_a_throttled_bucket_makes_a_job_slow_and_not_wrong(deployment, photos):
-    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.5, times=25, **of_images(photos))
+    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.5, times=6, **of_images(photos))
     client = deployment.client
     job = client.job(s3_keys=[PHOTO] * 60, top_k=1)
     assert client.wait(job, 120)["progress"]["succeeded"] == 60
