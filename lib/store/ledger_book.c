@@ -26,8 +26,9 @@ static enum dic_code get_lines(struct dic_ledger *ledger, const char *job_id, ui
         dic_buf_append_str(memory, lines);
     } else {
         dic_ledger_manifest_object(object, job_id, segment);
-        DIC_TRY(results->ops->get_range(results->impl, dic_str(object), cut->offset, cut->len, NULL,
-                                        memory, err));
+        enum dic_code code = results->ops->get_range(results->impl, dic_str(object), cut->offset,
+                                                     cut->len, NULL, memory, err);
+        DIC_TRY(dic_ledger_object_read(code, object, err));
     }
     DIC_TRY(dic_buf_check(memory, err));
     if (memory->len - start != (size_t)cut->len) {

@@ -55,6 +55,10 @@ DIC_MUST_USE enum dic_code dic_ledger_get_segment(struct dic_ledger *ledger, con
 DIC_MUST_USE enum dic_code dic_ledger_state(const struct dic_item *job,
                                             enum dic_job_state *state_out, struct dic_err *err);
 bool dic_ledger_is_full(const struct dic_item *segment);
+/* Of reading an object that an item names: NOT_FOUND becomes INTERNAL, or a caller would take the
+ * job for unknown, and drop it. */
+DIC_MUST_USE enum dic_code dic_ledger_object_read(enum dic_code code, const char *object,
+                                                  struct dic_err *err);
 /* Changes the job if it is in one of these states (words end with NULL). */
 DIC_MUST_USE enum dic_code dic_ledger_move(struct dic_ledger *ledger, const char *job_id,
                                            const struct dic_change *changes, size_t count,

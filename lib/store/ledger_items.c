@@ -50,6 +50,15 @@ enum dic_code dic_ledger_state(const struct dic_item *job, enum dic_job_state *s
     return dic_job_state_parse(dic_item_text(job, "st"), state_out, err);
 }
 
+enum dic_code dic_ledger_object_read(enum dic_code code, const char *object, struct dic_err *err)
+{
+    return code != DIC_E_NOT_FOUND
+               ? code
+               : dic_fail(err, DIC_E_INTERNAL,
+                          "object '%s' of the result bucket is gone, but the ledger names it",
+                          object);
+}
+
 bool dic_ledger_is_full(const struct dic_item *segment)
 {
     return segment->exists && dic_str_is(dic_item_text(segment, "st"), "OPEN") &&

@@ -201,8 +201,9 @@ static enum dic_code visit_chunk(struct dic_ledger *ledger, const char *job_id, 
     char object[DIC_LEDGER_KEY_SIZE];
     dic_ledger_shard_object(object, job_id, chunk, entry->attempt);
     dic_buf_clear(bytes);
-    DIC_TRY(results->ops->get(results->impl, dic_str(object), (int64_t)bytes->ceiling - 1, bytes,
-                              NULL, err));
+    enum dic_code code = results->ops->get(results->impl, dic_str(object),
+                                           (int64_t)bytes->ceiling - 1, bytes, NULL, err);
+    DIC_TRY(dic_ledger_object_read(code, object, err));
     struct dic_str all = dic_buf_view(bytes);
     size_t head = dic_str_find(all, '\n');
     if (head == all.len || !dic_ledger_segment_chunk(segment, chunk, &cut)) {

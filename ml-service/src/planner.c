@@ -16,9 +16,13 @@ static const dic_source_fill fillers[] = {
     [DIC_SOURCE_RETRY] = dic_fill_from_retry,
 };
 
-/* The source itself is bad: trying again would not help. */
-static bool is_hopeless(enum dic_code code)
+/* The source itself is bad, or the store says that it will fail for good (there is no such bucket,
+ * or not in this region): trying again would not help. */
+static bool is_hopeless(enum dic_code code, const struct dic_err *why)
 {
+    if (code == DIC_E_UPSTREAM && !why->retryable) {
+        return true;
+    }
     return code == DIC_E_MALFORMED || code == DIC_E_INVALID || code == DIC_E_NOT_FOUND ||
            code == DIC_E_DENIED || code == DIC_E_CONFLICT || code == DIC_E_TOO_LARGE;
 }
@@ -106,7 +110,7 @@ static enum dic_code plan_segment(const struct dic_planner *planner,
     if (code == DIC_OK) {
         return store_segment(planner, source->job->id, segment, &builder, &resume, ended, err);
     }
-    if (is_hopeless(code)) {
+    if (is_hopeless(code, &why)) {
         return fail_job(planner, source->job->id, segment, &why, err);
     }
     return dic_fail(err, code, "%s", why.msg);

@@ -505,7 +505,9 @@ static void log_put_off(const struct dic_chunk_work *work, uint32_t later_s)
 static void record(struct dic_worker *worker, struct dic_chunk_work *work)
 {
     const bool abandoned = dic_chunk_work_any_abandoned(work);
-    const uint32_t later_s = abandoned ? 0 : dic_chunk_work_put_off_s(work);
+    /* A disk that fails now is not a service that comes back in a minute. */
+    const bool may_wait = !abandoned && !worker->options.jobs.ops->is_local;
+    const uint32_t later_s = may_wait ? dic_chunk_work_put_off_s(work) : 0;
     if (!abandoned && later_s == 0) {
         book(worker, work);
     } else {

@@ -14,6 +14,8 @@ import pytest
 from conftest import TERMINAL, Client
 from faults import FaultyService
 
+pytestmark = pytest.mark.local
+
 SLOW_FACTOR = 3 if "asan" in os.environ.get("DIC_BIN_DIR", "") else 1
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 

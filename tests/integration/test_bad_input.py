@@ -33,7 +33,7 @@ def of_images(photos):
 
 BUCKETS = [  # fault, code of the rows, what the message says
     (faults.access_denied, "ACCESS_DENIED", "AccessDenied"),
-    (lambda: faults.s3_error("NoSuchBucket", 404), "FETCH_FAILED", "NoSuchBucket"),
+    (lambda: faults.s3_error("NoSuchBucket", 404), "FETCH_FAILED", "there is no bucket"),
     (faults.redirect, "FETCH_FAILED", "eu-central-1"),
 ]
 
@@ -62,7 +62,7 @@ def test_a_bucket_that_cannot_be_listed_or_read_is_the_jobs_reason(deployment, p
 
 
 def test_a_throttled_bucket_makes_a_job_slow_and_not_wrong(deployment, photos):
-    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.3, **of_images(photos))
+    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.5, times=6, **of_images(photos))
     client = deployment.client
     job = client.job(s3_keys=[PHOTO] * 60, top_k=1)
     assert client.wait(job, 120)["progress"]["succeeded"] == 60
@@ -141,3 +141,17 @@ def test_a_shard_that_is_gone_is_an_error_of_the_result_and_of_nothing_else(depl
     assert client.get(f"/status/{job}").status_code == 200
     photos.s3.put_object(Bucket=photos.result_bucket, Key=shard, Body=body)
     assert len(client.rows(job)) == 1
+
+
+def test_a_manifest_that_is_gone_is_told_and_its_chunk_not_dropped(deployment, photos):
+    client = deployment.client
+    deployment.workers[0].freeze()
+    job = client.job(s3_keys=[PHOTO] * 3000, top_k=1)  # more lines than an item holds
+    (name,) = [key for key in photos.keys(photos.result_bucket) if key.startswith(f"manifests/default/{job}/")]
+    body = photos.s3.get_object(Bucket=photos.result_bucket, Key=name)["Body"].read()
+    photos.s3.delete_object(Bucket=photos.result_bucket, Key=name)
+    deployment.workers[0].thaw()
+    told = deployment.workers[0].wait_for_log('"event":"chunk_not_loaded".*')
+    assert name in told.group(0), told.group(0)
+    photos.s3.put_object(Bucket=photos.result_bucket, Key=name, Body=body)
+    assert client.wait(job)["progress"]["succeeded"] == 3000

@@ -323,6 +323,25 @@ static void a_source_that_may_not_be_read_fails_the_job(void **state)
     assert_failed_because("the bucket says no");
 }
 
+static enum dic_code no_such_bucket(void *context, enum dic_blob_op op, struct dic_str key,
+                                    struct dic_err *err)
+{
+    (void)context;
+    (void)op;
+    (void)key;
+    enum dic_code code = dic_fail(err, DIC_E_UPSTREAM, "there is no bucket 'b'");
+    err->retryable = false;
+    return code;
+}
+
+static void a_bucket_that_does_not_exist_fails_the_job(void **state)
+{
+    (void)state;
+    dic_blob_store_memory_set_hook(images, no_such_bucket, NULL);
+    make_job(DIC_SOURCE_PREFIX, "{\"s3_prefix\":\"\"}");
+    assert_failed_because("there is no bucket 'b'");
+}
+
 static void a_job_that_cannot_be_failed_now_is_tried_again_later(void **state)
 {
     (void)state;
@@ -420,6 +439,7 @@ int main(void)
         CASE(a_queue_that_fails_is_reported),
         CASE(a_source_that_is_bad_fails_the_job_with_the_reason),
         CASE(a_source_that_may_not_be_read_fails_the_job),
+        CASE(a_bucket_that_does_not_exist_fails_the_job),
         CASE(a_job_that_cannot_be_failed_now_is_tried_again_later),
         CASE(a_job_has_at_most_its_number_of_images),
         CASE(a_job_has_at_most_its_number_of_segments),
