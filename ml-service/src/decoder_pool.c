@@ -24,6 +24,7 @@ enum {
     TENSOR_ALIGNMENT = 64,
     TENSORS_MAX = 16,
     HELLO_TIMEOUT_MS = 5000,
+    TIMEOUT_SLICES = 20, /* a wait is made of, each of which may count double at most */
     FORK_ATTEMPTS = 20,
     FORK_PAUSE_MS = 50,
     KEPT_INPUT_BYTES = 1024 * 1024, /* shared memory beyond it is given back after a picture */
@@ -158,14 +159,17 @@ static void forget(struct decoder *decoder)
 static enum wait_result await_reply(const struct decoder *decoder, int64_t timeout_ms,
                                     struct dic_decoder_reply *reply)
 {
-    const int64_t deadline_ms = dic_clock_mono_ms(dic_clock_system()) + timeout_ms;
     struct pollfd ready = {.fd = decoder->fd, .events = POLLIN};
+    const int64_t slice_ms = timeout_ms / TIMEOUT_SLICES;
     int64_t left_ms = timeout_ms;
-    int count = -1;
-    do {
-        count = poll(&ready, 1, (int)left_ms);
-        left_ms = deadline_ms - dic_clock_mono_ms(dic_clock_system());
-    } while (count < 0 && errno == EINTR && left_ms > 0);
+    int count = 0;
+    while ((count == 0 || (count < 0 && errno == EINTR)) && left_ms > 0) {
+        const int64_t before_ms = dic_clock_mono_ms(dic_clock_system());
+        count = poll(&ready, 1, (int)(left_ms < slice_ms ? left_ms : slice_ms));
+        const int64_t took_ms = dic_clock_mono_ms(dic_clock_system()) - before_ms;
+        /* A machine or container that was frozen is no fault of the picture. */
+        left_ms -= took_ms < 2 * slice_ms ? took_ms : 2 * slice_ms;
+    }
     if (count <= 0) {
         return LATE;
     }

@@ -24,7 +24,13 @@
 
 #include <cmocka.h>
 
-enum { MAX_BYTES = 8 * 1024 * 1024, TIMEOUT_MS = 300, SIDE = 8, VALUES = SIDE * SIDE * 3 };
+enum {
+    MAX_BYTES = 8 * 1024 * 1024,
+    TIMEOUT_MS = 300,
+    SLOW_MS = 150,
+    SIDE = 8,
+    VALUES = SIDE * SIDE * 3
+};
 
 /* The first byte of a "picture" says what its decoding does. */
 enum deed {
@@ -49,6 +55,7 @@ enum deed {
     REPORT_NONSENSE = 'N',
     READ_ENVIRONMENT = 'v',
     READ_OTHER_FD = 'r',
+    BE_SLOW = 'S',
 };
 
 /* An address of the parent that decoders inherit but must not see changes of. */
@@ -58,6 +65,14 @@ static int parents_secret_fd = -1;
 static _Noreturn void hang(void)
 {
     for (;;) {
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+static void be_slow(void)
+{
+    const int64_t start_ms = dic_clock_mono_ms(dic_clock_system());
+    while (dic_clock_mono_ms(dic_clock_system()) - start_ms < SLOW_MS) {
         __asm__ volatile("" ::: "memory");
     }
 }
@@ -174,6 +189,9 @@ static void do_crime(char deed, struct dic_image_report *report)
         break;
     case SEND_GARBAGE:
         send_garbage();
+        break;
+    case BE_SLOW:
+        be_slow();
         break;
     case OPEN_FILE:
         open_file(report);
@@ -656,6 +674,47 @@ static void without_the_nursery_the_whole_process_ends(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+/* Decodes a slow picture; says so on the way. Ends with what became of it. */
+static _Noreturn void decode_slowly(int report_fd)
+{
+    struct dic_decoder_pool *pool = start_pool(1, 1);
+    struct dic_image_report report = {0};
+    if (write(report_fd, "!", 1) == 1) {
+        report = decode(pool, 0, "S");
+    }
+    _exit(report.error == DIC_ROW_OK ? 0 : (int)report.error);
+}
+
+static void a_frozen_machine_is_no_fault_of_the_picture(void **state)
+{
+    (void)state;
+    pid_t nursery = 0;
+    pid_t decoder = 0;
+    char byte = 0;
+    int status = -1;
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        decode_slowly(pair[1]);
+    }
+    assert_int_equal(read(pair[0], &byte, 1), 1);
+    assert_int_equal(count_children_of(parent, &nursery), 1);
+    assert_int_equal(count_children_of(nursery, &decoder), 1);
+    dic_sleep_ms(SLOW_MS / 5);
+    kill(parent, SIGSTOP);
+    kill(decoder, SIGSTOP);
+    dic_sleep_ms(3 * TIMEOUT_MS);
+    kill(parent, SIGCONT); /* first of the two, so that it looks before there is an answer */
+    dic_sleep_ms(SLOW_MS / 5);
+    kill(decoder, SIGCONT);
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -667,6 +726,7 @@ int main(void)
         cmocka_unit_test(every_crime_is_one_bad_row_and_the_next_picture_is_fine),
         cmocka_unit_test(the_way_a_decoder_died_is_in_the_message),
         cmocka_unit_test(a_picture_that_takes_too_long_is_killed_in_time),
+        cmocka_unit_test(a_frozen_machine_is_no_fault_of_the_picture),
         cmocka_unit_test(a_picture_that_wants_8_gib_gets_no_memory),
         cmocka_unit_test(a_decoder_has_neither_environment_nor_descriptors_of_its_parent),
         cmocka_unit_test(a_decoder_killed_while_idle_costs_no_picture),
