@@ -11,6 +11,7 @@ have ended as it should: see Verdict. What is done depends on the seed alone; wh
 depends on the machine too. The programs are those of DIC_BIN_DIR."""
 import argparse
 import collections
+import contextlib
 import io
 import json
 import pathlib
@@ -335,7 +336,16 @@ class Verdict:
         self.states = collections.Counter()
         self.images = 0
         self.rows = 0
+        self.problems = []  # broken promises, one a job
         self.excused = []  # (job, row): FETCH_FAILED or POISON, which a retry must heal
+
+    @contextlib.contextmanager
+    def noting(self):
+        """A broken promise shall not hide the next job's."""
+        try:
+            yield
+        except AssertionError as problem:
+            self.problems.append(str(problem)[:2000])
 
     def check(self, job, keys, status):
         progress = status["progress"]
@@ -499,7 +509,9 @@ def _run(aws, deployment, proxies, quiet, jobs, seed, seconds):
     verdict.check_excused()
     deployment.stop()
     assert dead_bodies(aws) == set(FOREIGN)
-    return report(deployment, proxies, nemesis, verdict, submitters, (faulty, settled, drained), seed)
+    text = report(deployment, proxies, nemesis, verdict, submitters, (faulty, settled, drained), seed)
+    assert not verdict.problems, "\n".join([*verdict.problems, text])
+    return text
 
 
 def judge(aws, deployment, quiet, jobs, submitters):
@@ -507,15 +519,17 @@ def judge(aws, deployment, quiet, jobs, submitters):
     verdict = Verdict(client, quiet, aws)
     deadline = time.monotonic() + SETTLE_SECONDS
     for job in jobs:
-        status = client.wait(job.id, max(5, deadline - time.monotonic()))
-        verdict.check(job, job.keys, status)
-        for submitter in submitters:
-            first = submitter.ended.get(job.id)
-            assert first is None or (first["status"], first["progress"]) == (status["status"], status["progress"]), \
-                f"an ended job changed: {first} {status}"
+        with verdict.noting():
+            status = client.wait(job.id, max(5, deadline - time.monotonic()))
+            verdict.check(job, job.keys, status)
+            for submitter in submitters:
+                first = submitter.ended.get(job.id)
+                assert first is None or (first["status"], first["progress"]) == (status["status"], status["progress"]), \
+                    f"an ended job changed: {first} {status}"
     for job in jobs:
         if job.retry:
-            verdict.check_retry(job)
+            with verdict.noting():
+                verdict.check_retry(job)
     check_listing(client, {job.id for job in jobs})
     twice = booked_twice(deployment)
     assert not twice, twice
