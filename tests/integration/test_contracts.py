@@ -27,6 +27,9 @@ LACKS = {
     },
 }
 
+# Fails now and then: its condition is not atomic.
+RACES = {"s3proxy": "of_many_writers_of_a_new_key_one_wins"}
+
 
 def run_suite(program, variables):
     """The names of the tests that failed."""
@@ -56,7 +59,8 @@ def test_the_queue_is_as_its_port_says(sqs_server):
 
 def test_the_blob_store_is_as_its_port_says(s3_server, ministack):
     made = aws_env.create({"s3": s3_server, "sqs": ministack, "dynamodb": ministack})
-    assert run_suite("blob_store_s3_test", made.variables) == LACKS.get(s3_server.name, set())
+    variables = {**made.variables, "DIC_TEST_LACKS": RACES.get(s3_server.name, "")}
+    assert run_suite("blob_store_s3_test", variables) == LACKS.get(s3_server.name, set())
 
 
 def test_the_job_store_is_as_its_port_says(aws):
