@@ -320,7 +320,7 @@ def run(seed, bug=None, sweeper=True):
     except (LookupError, TypeError, AttributeError) as error:
         if bug is None:
             raise
-        return f"a step met what it cannot handle: {error!r}"  # as good: the C code would answer INTERNAL
+        return f"error: a step met what it cannot handle: {error!r}"  # as good: the C code would answer INTERNAL
     return None
 
 
