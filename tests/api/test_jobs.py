@@ -163,7 +163,10 @@ def test_a_deadline_ends_a_job(own_service):
 
 
 def test_jobs_are_listed_newest_first(client):
-    mine = [client.job(s3_keys=["nope"], tags={"n": str(i)}) for i in range(5)]
+    mine = []
+    for i in range(5):
+        mine.append(client.job(s3_keys=["nope"], tags={"n": str(i)}))
+        time.sleep(0.002)  # jobs of one millisecond are in the order of their ids, which are random
     for job in mine:
         client.wait(job)
     first = client.get("/jobs?limit=3").json()
