@@ -197,11 +197,24 @@ enum dic_code dic_ledger_put_manifest(struct dic_ledger *ledger, const char *job
 
 static const struct dic_cond if_new[] = {{.kind = DIC_COND_ABSENT, .name = "pk"}};
 
+/* One chunk of the table "x", as the item has it. */
+struct entry_text {
+    char key[16];
+    char text[ENTRY_SIZE];
+};
+
+static void write_entry(const struct dic_ledger_cut *cut, uint32_t index, struct entry_text *out)
+{
+    const struct dic_ledger_cut_chunk *chunk = &cut->chunks[index];
+    snprintf(out->key, sizeof out->key, "%" PRIu32, cut->segment * DIC_SEGMENT_CHUNKS + index);
+    snprintf(out->text, sizeof out->text, "%" PRId64 ",%" PRIu32 ",%" PRId64 ",%" PRId64,
+             chunk->first_image, chunk->images, chunk->offset, chunk->len);
+}
+
 static void put_again_as_read(struct dic_item *item, const struct dic_ledger_cut *cut)
 {
     /* After a put that was applied the item is what was put, without booked chunks. */
-    char key[16];
-    char text[ENTRY_SIZE];
+    struct entry_text entry;
     dic_item_clear(item);
     item->exists = true;
     dic_item_add_text(item, DIC_STR_LIT("st"), DIC_STR_LIT("OPEN"));
@@ -212,11 +225,8 @@ static void put_again_as_read(struct dic_item *item, const struct dic_ledger_cut
     dic_item_add_map(item, DIC_STR_LIT("c"));
     dic_item_add_map(item, DIC_STR_LIT("x"));
     for (uint32_t i = 0; i < cut->chunk_count; i++) {
-        const struct dic_ledger_cut_chunk *chunk = &cut->chunks[i];
-        snprintf(key, sizeof key, "%" PRIu32, cut->segment * DIC_SEGMENT_CHUNKS + i);
-        snprintf(text, sizeof text, "%" PRId64 ",%" PRIu32 ",%" PRId64 ",%" PRId64,
-                 chunk->first_image, chunk->images, chunk->offset, chunk->len);
-        dic_item_add_map_entry(item, DIC_STR_LIT("x"), dic_str(key), dic_str(text));
+        write_entry(cut, i, &entry);
+        dic_item_add_map_entry(item, DIC_STR_LIT("x"), dic_str(entry.key), dic_str(entry.text));
     }
 }
 
@@ -226,8 +236,7 @@ enum dic_code dic_ledger_put_segment(struct dic_ledger *ledger, const char *job_
 {
     const struct dic_table *table = &ledger->options.table;
     char pk[DIC_LEDGER_PK_SIZE];
-    char keys[DIC_SEGMENT_CHUNKS][16];
-    char texts[DIC_SEGMENT_CHUNKS][ENTRY_SIZE];
+    struct entry_text entries[DIC_SEGMENT_CHUNKS];
     struct dic_change changes[12 + DIC_SEGMENT_CHUNKS] = {
         dic_set_text("st", DIC_STR_LIT("OPEN")),
         dic_set_number("n", cut->chunk_count),
@@ -243,11 +252,8 @@ enum dic_code dic_ledger_put_segment(struct dic_ledger *ledger, const char *job_
     size_t count = 10;
     bool applied = false;
     for (uint32_t i = 0; i < cut->chunk_count; i++) {
-        const struct dic_ledger_cut_chunk *chunk = &cut->chunks[i];
-        snprintf(keys[i], sizeof keys[i], "%" PRIu32, cut->segment * DIC_SEGMENT_CHUNKS + i);
-        snprintf(texts[i], sizeof texts[i], "%" PRId64 ",%" PRIu32 ",%" PRId64 ",%" PRId64,
-                 chunk->first_image, chunk->images, chunk->offset, chunk->len);
-        changes[count++] = dic_set_entry("x", dic_str(keys[i]), dic_str(texts[i]));
+        write_entry(cut, i, &entries[i]);
+        changes[count++] = dic_set_entry("x", dic_str(entries[i].key), dic_str(entries[i].text));
     }
     if (cut->lines.len > 0) {
         changes[count++] = dic_set_text("lines", cut->lines);

@@ -183,7 +183,8 @@ static void try_later(struct dic_worker *worker, const struct dic_delivery *deli
     const uint32_t before = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
     const uint32_t seconds = (uint32_t)FIRST_RETRY_S
                              << (before < MAX_DOUBLINGS ? before : MAX_DOUBLINGS);
-    give_back(worker, delivery, seconds < DIC_VISIBILITY_S ? seconds : DIC_VISIBILITY_S);
+    const uint32_t most = worker->options.visibility_s;
+    give_back(worker, delivery, seconds < most ? seconds : most);
 }
 
 static bool is_gone(enum dic_code code)
