@@ -9,7 +9,8 @@ import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HERTZ = 499  # a prime: in step with no timer
+HERTZ = 499  # a prime, in step with no timer; more would show in what is measured
+OURS = ("lib", "ml-service", "backend-service", "local")
 # The first pattern found in the path of a sample's file says whose code it is.
 COMPONENTS = (
     (r"kernel|\[vdso\]|\[guest", "kernel"),
@@ -65,13 +66,14 @@ class Profile(contextlib.AbstractContextManager):
         # perf's names for memory that is no file's
         return "OpenVINO" if re.search(r"anon|memfd|unknown|heap|\.map", file) else pathlib.Path(file).name
 
-    def rows(self, part, least=0.01):
-        """(name, share) of a part of the samples' names, the greatest first; part is a function of
-        (thread, component, function)."""
+    def shares(self, of):
+        """Counter of a part of the samples' names, as shares of all; of is a function of (thread, component,
+        function), and leaves out those of which it says None."""
         total, found = sum(self.samples.values()), collections.Counter()
         for names, count in self.samples.items():
-            found[part(*names)] += count
-        return [(name, count / total) for name, count in found.most_common() if count / total >= least]
+            if of(*names) is not None:
+                found[of(*names)] += count / total
+        return found
 
 
 def source_folders(program):
@@ -83,10 +85,10 @@ def source_folders(program):
         names, _, place = line.partition("\t")
         if place:
             parts = pathlib.PurePath(place.rpartition(":")[0]).parts
-            known = [parts[i:] for i, part in enumerate(parts) if part in ("lib", "ml-service", "local", "backend-service")]
-            if known:
-                folder = known[0]
-                found[names.split()[-1]] = "/".join(folder[:2]) if folder[0] == "lib" else folder[0]
+            for i, part in enumerate(parts):
+                if part in OURS:
+                    found[names.split()[-1]] = "/".join(parts[i:i + 2]) if part == "lib" else part
+                    break
     return found
 
 
