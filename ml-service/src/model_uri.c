@@ -71,7 +71,7 @@ enum dic_code dic_model_uri_parse(const char *text, struct dic_model_uri *out, s
     struct dic_str prefix = dic_str(text);
     struct dic_str bucket = {0};
     if (!dic_str_starts_with(prefix, dic_str(scheme))) {
-        return bad(text, "a folder, or s3://bucket/folder/", err);
+        return bad(text, "it must be a folder or s3://bucket/folder/", err);
     }
     prefix = dic_str_skip(prefix, sizeof scheme - 1);
     if (!dic_str_split(&prefix, '/', &bucket) || !is_bucket(bucket)) {
