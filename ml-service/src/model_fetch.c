@@ -165,7 +165,7 @@ static enum dic_code fetch_json(struct fetch *fetch, struct dic_err *err)
     DIC_TRY(patiently(fetch, &step, err));
     DIC_TRY(write_file(fetch, DIC_MODEL_JSON, 0, &text, err));
     DIC_TRY(dic_model_names_read(fetch->options->files->origin, dic_buf_view(&text), &names, err));
-    for (int file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
+    for (enum dic_model_file file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
         if (names.of[file][0] != '\0') {
             name_object(fetch, file, names.of[file]);
         }
@@ -198,7 +198,7 @@ static enum dic_code check_size(const struct fetch *fetch, enum dic_model_file f
 static enum dic_code check_sizes(struct fetch *fetch, int64_t *total_out, struct dic_err *err)
 {
     *total_out = fetch->objects[DIC_MODEL_JSON].info.size_bytes;
-    for (int file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
+    for (enum dic_model_file file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
         struct object *object = &fetch->objects[file];
         const struct step step = {.run = get_head, .object = object};
         if (object->key[0] != '\0') {
@@ -257,7 +257,7 @@ enum dic_code dic_model_fetch(const struct dic_model_fetch_options *options, str
     DIC_TRY(fetch_json(&fetch, err));
     log_file(&fetch, &fetch.objects[DIC_MODEL_JSON]);
     DIC_TRY(check_sizes(&fetch, &total, err));
-    for (int file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
+    for (enum dic_model_file file = DIC_MODEL_LABELS; file < DIC_MODEL_FILE_COUNT; file++) {
         if (fetch.objects[file].key[0] != '\0') {
             DIC_TRY(fetch_file(&fetch, file, err));
             log_file(&fetch, &fetch.objects[file]);

@@ -299,6 +299,21 @@ static void names_that_lead_out_of_the_folder_are_refused_before_they_are_read(v
     assert_int_equal(dic_blob_store_memory_calls(bucket.memory, DIC_BLOB_HEAD), 0);
 }
 
+static void a_name_has_at_most_200_bytes(void **state)
+{
+    (void)state;
+    for (size_t len = 199; len <= 201; len++) {
+        char name[256] = "";
+        char text[2000];
+        struct dic_err err = {0};
+        memset(name, 'n', len);
+        snprintf(text, sizeof text, MODEL_JSON("\"model\":\"%s\",\"labels\":\"l.txt\""), name);
+        put_text("nets/m/model.json", text);
+        assert_code(fetch(&err), len <= 200 ? DIC_E_NOT_FOUND : DIC_E_INVALID);
+        assert_non_null(strstr(err.msg, len <= 200 ? "nnn: " : "must have 1 to 200 bytes"));
+    }
+}
+
 static void every_truncation_of_the_json_is_refused(void **state)
 {
     (void)state;
@@ -423,7 +438,7 @@ static void a_passing_fault_of_each_read_is_waited_out(void **state)
 {
     (void)state;
     static const enum dic_code codes[] = {DIC_E_UPSTREAM, DIC_E_TIMEOUT, DIC_E_BUSY};
-    static const enum dic_blob_op ops[] = {DIC_BLOB_GET, DIC_BLOB_HEAD, DIC_BLOB_GET_RANGE};
+    static const int ops[] = {DIC_BLOB_GET, DIC_BLOB_HEAD, DIC_BLOB_GET_RANGE};
     for (size_t i = 0; i < 9; i++) {
         bucket.clock.sleeps = 0;
         fail_with(codes[i % 3], NULL, ops[i / 3], 3);
@@ -491,6 +506,7 @@ int main(void)
         TEST(the_origin_is_the_folder_without_its_last_slash),
         TEST(an_object_that_is_not_there_is_named),
         TEST(names_that_lead_out_of_the_folder_are_refused_before_they_are_read),
+        TEST(a_name_has_at_most_200_bytes),
         TEST(every_truncation_of_the_json_is_refused),
         TEST(model_json_has_a_ceiling),
         TEST(the_labels_have_a_ceiling),
