@@ -5,6 +5,7 @@
 #define DIC_ML_CHUNK_WORK_H
 
 #include "base/buf.h"
+#include "leases.h"
 #include "model_spec.h"
 #include "pipeline.h"
 #include "json/json_read.h"
@@ -15,6 +16,7 @@
 
 struct dic_chunk_work {
     struct dic_delivery delivery;
+    struct dic_lease lease; /* of the delivery, while it is in work */
     struct dic_job_params params;
     int64_t first_image;
     uint32_t image_count;

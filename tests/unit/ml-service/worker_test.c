@@ -191,6 +191,15 @@ static void assert_depth(int64_t visible, int64_t in_flight)
     assert_int_equal(depth.in_flight, in_flight);
 }
 
+static void await_visible(int64_t messages)
+{
+    struct dic_queue_depth depth = {0};
+    while (depth.visible < messages) {
+        dic_sleep_ms(1);
+        assert_ok(queue.ops->depth(queue.impl, &depth, NULL));
+    }
+}
+
 static struct dic_worker_counts counts(void)
 {
     struct dic_worker_counts out;
@@ -686,7 +695,8 @@ static void a_message_that_cannot_be_removed_comes_back_and_costs_no_work(void *
     dic_worker_destroy(worker);
     dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
     start_worker();
-    dic_gate_await_passed(&polls, 4);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_GET_CHUNK, 3);
+    await_handled();
     dic_worker_drain(worker);
     assert_depth(0, 0);
     assert_int_equal(stages.decodes_begun, 2);
@@ -841,6 +851,28 @@ static void a_chunk_in_work_keeps_its_lease(void **state)
     dic_gate_let(&stages.infer, DIC_GATE_OPEN);
     await_end();
     assert_int_equal(counts().chunks_booked, 1);
+}
+
+/* A renewal that is on its way when a chunk is given back must not hide it again. */
+static void a_chunk_given_back_during_a_heartbeat_is_not_hidden_again(void **state)
+{
+    (void)state;
+    extends.tickets = 0;
+    stages.decode.tickets = 0;
+    put("a", "g7");
+    make_job(&plain, 2, 2, "\"a\"\n\"a\"\n");
+    start_worker();
+    dic_gate_await_waiting(&stages.decode, 2);
+    dic_gate_await_passed(&polls, 2);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+    dic_gate_await_waiting(&extends, 1); /* one chunk is being renewed, the other comes next */
+    begin_drain();
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    await_visible(1);
+    dic_gate_let(&extends, DIC_GATE_OPEN);
+    end_drain();
+    assert_int_equal(counts().chunks_released + counts().chunks_booked, 2);
+    assert_depth((int64_t)counts().chunks_released, 0);
 }
 
 static void a_heartbeat_that_fails_is_no_reason_to_stop(void **state)
@@ -1103,6 +1135,7 @@ int main(void)
         CASE(the_work_of_a_stopped_job_is_dropped),
         CASE(the_work_of_a_removed_job_is_dropped),
         CASE(a_chunk_in_work_keeps_its_lease),
+        CASE(a_chunk_given_back_during_a_heartbeat_is_not_hidden_again),
         CASE(a_heartbeat_that_fails_is_no_reason_to_stop),
         CASE(a_worker_that_lost_its_lease_harms_nobody),
         CASE(a_plan_message_cuts_the_job_and_its_chunks_are_worked),
