@@ -90,7 +90,12 @@ static enum dic_code take(void *context, const struct dic_sqs_message *message, 
     out->understood = dic_message_parse(message->body, &out->message, &why) == DIC_OK;
     if (!out->understood) {
         log_not_ours(message, &why);
+        return DIC_OK;
     }
+    const uint32_t most = UINT32_MAX - out->receive_count;
+    const uint32_t earlier = out->message.earlier_receives;
+    out->receive_count += earlier < most ? earlier : most;
+    out->sent_ms = out->message.first_sent_ms > 0 ? out->message.first_sent_ms : out->sent_ms;
     return DIC_OK;
 }
 
@@ -181,6 +186,36 @@ static enum dic_code remove_message(void *impl, const char *receipt, struct dic_
     return dic_sqs_delete(&queue->sqs, dic_str(receipt), err);
 }
 
+static void log_not_removed(const struct dic_message *message, const struct dic_err *why)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "message_not_removed");
+    dic_log_str(&log, "job_id", message->job_id);
+    dic_log_int(&log, "chunk", message->chunk);
+    dic_log_err(&log, why);
+    dic_log_end(&log);
+}
+
+/* SQS counts a delivery for good, and moves the message away when there were too many. In this
+ * order, so that it is never lost. */
+static enum dic_code hand_back(void *impl, const struct dic_delivery *delivery, struct dic_err *err)
+{
+    const struct queue *queue = impl;
+    struct dic_err why = {0};
+    if (!delivery->understood) {
+        return extend(impl, delivery->receipt, 0, err);
+    }
+    struct dic_message anew = delivery->message;
+    anew.earlier_receives = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
+    anew.first_sent_ms = delivery->sent_ms;
+    DIC_TRY(send_some(queue, &anew, 1, err));
+    enum dic_code code = remove_message(impl, delivery->receipt, &why);
+    if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
+        log_not_removed(&anew, &why); /* there are two now, of which the later one finds no work */
+    }
+    return DIC_OK;
+}
+
 static enum dic_code depth(void *impl, struct dic_queue_depth *out, struct dic_err *err)
 {
     const struct queue *queue = impl;
@@ -200,6 +235,7 @@ static const struct dic_job_queue_ops sqs_ops = {
     .send = send_messages,
     .receive = receive,
     .extend = extend,
+    .hand_back = hand_back,
     .remove = remove_message,
     .depth = depth,
     .wake = wake,

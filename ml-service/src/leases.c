@@ -160,6 +160,18 @@ void dic_leases_give_back(struct dic_leases *leases, const struct dic_delivery *
     }
 }
 
+void dic_leases_hand_back(struct dic_leases *leases, const struct dic_delivery *delivery)
+{
+    const struct dic_job_queue *queue = &leases->options.queue;
+    struct dic_err err = {0};
+    dic_leases_forget(leases, delivery);
+    enum dic_code code = queue->ops->hand_back(queue->impl, delivery, &err);
+    if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
+        dic_delivery_log_failure("message_not_handed_back", delivery, &err);
+        dic_leases_give_back(leases, delivery, 0); /* which counts, but is soon */
+    }
+}
+
 void dic_leases_try_later(struct dic_leases *leases, const struct dic_delivery *delivery)
 {
     const uint32_t before = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;

@@ -41,6 +41,9 @@ void dic_leases_remove(struct dic_leases *leases, const struct dic_delivery *del
 /* It comes again in so many seconds. */
 void dic_leases_give_back(struct dic_leases *leases, const struct dic_delivery *delivery,
                           uint32_t seconds);
+/* At once, and as though it had not been received: the worker ends, which is not the work's fault.
+ */
+void dic_leases_hand_back(struct dic_leases *leases, const struct dic_delivery *delivery);
 /* It failed by what may pass in a moment or in an hour: longer each time it was received. */
 void dic_leases_try_later(struct dic_leases *leases, const struct dic_delivery *delivery);
 

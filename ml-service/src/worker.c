@@ -50,7 +50,7 @@ static void *poll_loop(void *arg)
         }
         for (size_t i = 0; i < count; i++) {
             if (atomic_load(&worker->draining)) {
-                dic_leases_give_back(worker->leases, &deliveries[i], 0);
+                dic_leases_hand_back(worker->leases, &deliveries[i]);
             } else {
                 dic_worker_take(worker, &deliveries[i]);
             }

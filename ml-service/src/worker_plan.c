@@ -16,12 +16,15 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     };
     struct dic_err err = {0};
     bool done = false;
-    enum dic_code code = dic_planner_run(&planner, delivery->message.job_id, &done, &err);
+    enum dic_code code = DIC_OK;
+    if (!atomic_load(&worker->draining)) { /* there may be many that wait */
+        code = dic_planner_run(&planner, delivery->message.job_id, &done, &err);
+    }
     if (code != DIC_OK && !dic_worker_is_gone(code)) {
         dic_delivery_log_failure("plan_failed", delivery, &err);
         dic_leases_try_later(worker->leases, delivery);
     } else if (code == DIC_OK && !done) {
-        dic_leases_give_back(worker->leases, delivery, 0);
+        dic_leases_hand_back(worker->leases, delivery);
     } else {
         dic_leases_remove(worker->leases, delivery);
     }

@@ -122,6 +122,19 @@ static void log_put_off(const struct dic_chunk_work *work, uint32_t later_s)
     dic_log_end(&log);
 }
 
+/* Of a stopped job it will be found closed and removed by whoever takes it. */
+static void let_go(struct dic_worker *worker, const struct dic_chunk_work *work, uint32_t later_s)
+{
+    if (later_s > 0) {
+        dic_leases_give_back(worker->leases, &work->delivery, later_s);
+        log_put_off(work, later_s);
+    } else if (atomic_load(&worker->draining)) {
+        dic_leases_hand_back(worker->leases, &work->delivery);
+    } else {
+        dic_leases_give_back(worker->leases, &work->delivery, 0);
+    }
+}
+
 static void record(struct dic_worker *worker, struct dic_chunk_work *work)
 {
     const bool abandoned = dic_chunk_work_any_abandoned(work);
@@ -131,11 +144,7 @@ static void record(struct dic_worker *worker, struct dic_chunk_work *work)
     if (!abandoned && later_s == 0) {
         book(worker, work);
     } else {
-        /* Of a stopped job it will be found closed and removed by whoever takes it. */
-        dic_leases_give_back(worker->leases, &work->delivery, later_s);
-        if (later_s > 0) {
-            log_put_off(work, later_s);
-        }
+        let_go(worker, work, later_s);
         DIC_GUARD(&worker->lock);
         worker->counts.chunks_released++;
     }

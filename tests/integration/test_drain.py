@@ -56,7 +56,7 @@ def drain_again_and_again(photos, tmp_path, drains, jobs):
         submitted = [client.job(s3_keys=[PHOTO] * 400, top_k=1) for _ in range(jobs)]
         for number in range(drains):
             worker = deployment.workers[number % 2]
-            worker.wait_for_log('"event":"chunk_done"')  # a release counts as one of ten receives
+            worker.wait_for_log('"event":"chunk_done"')
             seconds, status = worker.terminate()
             assert status == 0, worker.log()
             times.append(seconds)

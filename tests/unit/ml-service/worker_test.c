@@ -765,6 +765,55 @@ static void a_drained_worker_books_what_was_complete(void **state)
     assert_depth(0, 0);
 }
 
+/* Each time one of its images is done, and no more. */
+static void drain_in_the_middle(void)
+{
+    stages.decode.tickets = 0;
+    start_worker();
+    dic_gate_await_waiting(&stages.decode, 2);
+    await_handled();
+    dic_lock(&wakes.lock);
+    wakes.passed = 0;
+    dic_unlock(&wakes.lock);
+    begin_drain();
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    end_drain();
+    assert_int_equal(counts().chunks_released, 1);
+    assert_depth(1, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+}
+
+static void a_chunk_drained_more_often_than_it_may_be_received_is_still_classified(void **state)
+{
+    (void)state;
+    put("a", "g7");
+    make_job(&plain, 1, 3, "\"a\"\n\"a\"\n\"a\"\n");
+    for (int i = 0; i < DIC_MAX_RECEIVES + 2; i++) {
+        drain_in_the_middle();
+    }
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 3);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, 0);
+    assert_depth(0, 0);
+}
+
+static void what_cannot_be_handed_back_is_given_back_and_counts(void **state)
+{
+    (void)state;
+    struct dic_delivery delivery;
+    size_t count = 0;
+    broken_op = DIC_QUEUE_HAND_BACK;
+    atomic_store(&broken_calls, 1);
+    put("a", "g7");
+    make_job(&plain, 1, 3, "\"a\"\n\"a\"\n\"a\"\n");
+    drain_in_the_middle();
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(count, 1);
+    assert_int_equal(delivery.receive_count, 2);
+}
+
 static void draining_twice_and_destroying_nothing_is_fine(void **state)
 {
     (void)state;
@@ -994,6 +1043,11 @@ static void a_drained_worker_gives_a_plan_back_between_two_segments(void **state
     end_drain();
     assert_int_equal(dic_fake_jobs_segments(jobs, id), 1);
     assert_depth(DIC_SEGMENT_CHUNKS + 1, 0);
+    struct dic_delivery delivery;
+    size_t count = 0;
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(delivery.message.kind, DIC_MESSAGE_PLAN); /* as if it had not been received */
+    assert_int_equal(delivery.receive_count, 1);
     dic_buf_clean_up(&keys);
     dic_gate_clean_up(&segments);
     dic_gate_clean_up(&plans);
@@ -1131,6 +1185,8 @@ int main(void)
         CASE(a_message_that_cannot_be_removed_comes_back_and_costs_no_work),
         CASE(a_drained_worker_finishes_the_images_in_hand_and_gives_the_chunk_back),
         CASE(a_drained_worker_books_what_was_complete),
+        CASE(a_chunk_drained_more_often_than_it_may_be_received_is_still_classified),
+        CASE(what_cannot_be_handed_back_is_given_back_and_counts),
         CASE(draining_twice_and_destroying_nothing_is_fine),
         CASE(the_work_of_a_stopped_job_is_dropped),
         CASE(the_work_of_a_removed_job_is_dropped),

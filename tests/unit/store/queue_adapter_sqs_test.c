@@ -223,7 +223,8 @@ static void messages_carry_their_job_as_group_when_the_queue_is_fair(void **stat
     (void)state;
     static const struct dic_scripted_answer answer = {400, "{'__type':'x#InvalidMessageContents'}",
                                                       0};
-    static const struct dic_message message = {DIC_MESSAGE_CHUNK, "abcdefghijklmnopqrstuvwxyz", 7};
+    static const struct dic_message message = {
+        .kind = DIC_MESSAGE_CHUNK, .job_id = "abcdefghijklmnopqrstuvwxyz", .chunk = 7};
     for (int fair = 0; fair < 2; fair++) {
         queue.ops->destroy(queue.impl);
         open_queue_at("http://q/1", fair);
@@ -233,6 +234,98 @@ static void messages_carry_their_job_as_group_when_the_queue_is_fair(void **stat
             strstr(scripted.recorded.ptr, ",'MessageGroupId':'abcdefghijklmnopqrstuvwxyz'}]");
         assert_true((group != NULL) == fair);
     }
+}
+
+/* ---- handing back ---- */
+
+static const struct dic_delivery in_hand = {
+    .receipt = "r",
+    .receive_count = 4,
+    .sent_ms = 1234567890123,
+    .understood = true,
+    .message = {.kind = DIC_MESSAGE_CHUNK, .job_id = "abcdefghijklmnopqrstuvwxyz", .chunk = 7}};
+#define ANEW                                                                  \
+    "{\\'v\\':1,\\'tenant\\':\\'default\\',\\'kind\\':\\'chunk\\',\\'job\\':" \
+    "\\'abcdefghijklmnopqrstuvwxyz\\',\\'chunk\\':7,\\'receives\\':3,\\'sent\\':1234567890123}"
+#define SEND_ANEW                                                                         \
+    "SendMessageBatch {'QueueUrl':'http://q/1','Entries':[{'Id':'0','MessageBody':'" ANEW \
+    "','MessageGroupId':'abcdefghijklmnopqrstuvwxyz'}]}\n"
+#define DELETE_OLD "DeleteMessage {'QueueUrl':'http://q/1','ReceiptHandle':'r'}\n"
+
+static const struct dic_scripted_answer is_sent = {
+    200, "{'Successful':[{'Id':'0','MD5OfMessageBody':'0f86aad7d9ccc3f3719a40bc98f45205'}]}", 0};
+
+static void to_hand_back_is_to_send_anew_and_then_to_delete(void **state)
+{
+    (void)state;
+    const struct dic_scripted_answer answers[] = {is_sent, {200, "", 0}};
+    dic_scripted_aws_play(&scripted, answers, 2);
+    assert_ok(queue.ops->hand_back(queue.impl, &in_hand, &err));
+    dic_scripted_aws_assert_asked(&scripted, SEND_ANEW DELETE_OLD);
+}
+
+static void a_delete_that_fails_leaves_two_and_is_no_failure(void **state)
+{
+    (void)state;
+    const struct dic_scripted_answer answers[] = {is_sent, {400, "{'__type':'x#AccessDenied'}", 0}};
+    dic_scripted_aws_play(&scripted, answers, 2);
+    assert_ok(queue.ops->hand_back(queue.impl, &in_hand, &err));
+    dic_scripted_aws_assert_asked(&scripted, SEND_ANEW DELETE_OLD);
+}
+
+static void what_cannot_be_sent_anew_is_not_deleted(void **state)
+{
+    (void)state;
+    const struct dic_scripted_answer answer = {400, "{'__type':'x#InvalidMessageContents'}", 0};
+    dic_scripted_aws_play(&scripted, &answer, 1);
+    assert_code(queue.ops->hand_back(queue.impl, &in_hand, &err), DIC_E_INVALID);
+    dic_scripted_aws_assert_asked(&scripted, SEND_ANEW);
+}
+
+static void what_is_not_understood_is_only_given_back(void **state)
+{
+    (void)state;
+    const struct dic_scripted_answer answer = {200, "", 0};
+    const struct dic_delivery foreign = {.receipt = "r", .receive_count = 4};
+    dic_scripted_aws_play(&scripted, &answer, 1);
+    assert_ok(queue.ops->hand_back(queue.impl, &foreign, &err));
+    dic_scripted_aws_assert_asked(&scripted, "ChangeMessageVisibility {'QueueUrl':'http://q/1',"
+                                             "'ReceiptHandle':'r','VisibilityTimeout':0}\n");
+}
+
+static uint32_t count_after(const char *receives, const char *earlier)
+{
+    struct dic_buf body;
+    struct dic_delivery delivery;
+    size_t count = 0;
+    dic_buf_init(&body, 10000);
+    dic_buf_printf(
+        &body,
+        "{'Messages':[{'MessageId':'1','ReceiptHandle':'r','Body':'{\\'v\\':1,"
+        "\\'tenant\\':\\'default\\',\\'kind\\':\\'plan\\',\\'job\\':"
+        "\\'abcdefghijklmnopqrstuvwxyz\\',\\'chunk\\':0,\\'receives\\':%s,\\'sent\\':5}',"
+        "'MD5OfBody':'%s','Attributes':{'ApproximateReceiveCount':'%s',"
+        "'SentTimestamp':'9'}}]}",
+        earlier,
+        strcmp(earlier, "9") == 0 ? "1f10f68f1ebd83e9c935a848feb749fa"
+                                  : "37924abcb3fc94ede75b947c4cbd10bc",
+        receives);
+    const struct dic_scripted_answer answer = {200, body.ptr, 0};
+    dic_scripted_aws_play(&scripted, &answer, 1);
+    assert_ok(receive(1, 0, &delivery, &count));
+    dic_buf_clean_up(&body);
+    assert_int_equal(count, 1);
+    assert_int_equal(delivery.sent_ms, 5);
+    return delivery.receive_count;
+}
+
+static void what_a_message_had_been_through_is_counted_with_its_receives(void **state)
+{
+    (void)state;
+    assert_int_equal(count_after("1", "9"), 10);
+    assert_int_equal(count_after("3", "9"), 12);
+    assert_true(count_after("4294967295", "9") == UINT32_MAX);
+    assert_true(count_after("2", "4294967295") == UINT32_MAX);
 }
 
 /* ---- settings ---- */
@@ -280,6 +373,11 @@ int main(void)
         TEST(a_message_ends_the_wait_at_once),
         TEST(a_poll_that_breaks_off_by_itself_is_an_error),
         TEST(messages_carry_their_job_as_group_when_the_queue_is_fair),
+        TEST(to_hand_back_is_to_send_anew_and_then_to_delete),
+        TEST(a_delete_that_fails_leaves_two_and_is_no_failure),
+        TEST(what_cannot_be_sent_anew_is_not_deleted),
+        TEST(what_is_not_understood_is_only_given_back),
+        TEST(what_a_message_had_been_through_is_counted_with_its_receives),
         TEST(a_url_that_cannot_be_one_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
