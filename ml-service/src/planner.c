@@ -76,6 +76,9 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
     };
     bool sent = false;
     DIC_TRY(planner->jobs.ops->add_segment(planner->jobs.impl, job_id, &plan, &sent, err));
+    if (planner->segments != NULL) {
+        atomic_fetch_add(planner->segments, 1);
+    }
     if (sent) {
         return DIC_OK;
     }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "give_up.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,6 +64,11 @@ void dic_worker_forget_peeked(struct dic_worker *worker)
     worker->peeked_until_ms = 0;
 }
 
+static bool is_too_often(const struct dic_delivery *delivery)
+{
+    return delivery->receive_count > DIC_MAX_RECEIVES;
+}
+
 static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_delivery *delivery,
                                 struct dic_chunk_work **work_out, struct dic_err *err)
 {
@@ -89,7 +95,9 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     if (expire_if_late(worker, &job)) {
         return dic_fail(err, DIC_E_CONFLICT, "the job's deadline has passed");
     }
-    return dic_chunk_work_new(delivery, &job.params, &chunk, work_out, err);
+    return is_too_often(delivery)
+               ? dic_chunk_work_new_damaged(delivery, &job.params, &chunk, work_out, err)
+               : dic_chunk_work_new(delivery, &job.params, &chunk, work_out, err);
 }
 
 /* ---- chunks ---- */
@@ -134,11 +142,39 @@ static void add_active(struct dic_worker *worker, struct dic_chunk_work *work)
     atomic_fetch_add(&worker->backlog, (int)work->image_count);
 }
 
+/* What is stored cannot be read, and not even be made rows of: then its job ends. */
+static enum dic_code give_up_unread(struct dic_worker *worker, const struct dic_delivery *delivery,
+                                    enum dic_code code, struct dic_err *err)
+{
+    char reason[DIC_REASON_SIZE];
+    if (!is_too_often(delivery) || code != DIC_E_INTERNAL) {
+        return code;
+    }
+    dic_give_up_reason(reason, "a chunk", delivery->receive_count, err);
+    bool failed = false;
+    DIC_TRY(dic_give_up_job(&worker->options.jobs, delivery->message.job_id, reason, &failed, err));
+    return dic_fail(err, DIC_E_CONFLICT, "the job was given up");
+}
+
+static void give_up_chunk(struct dic_chunk_work *work)
+{
+    char message[DIC_REASON_SIZE];
+    if (work->damage.code != DIC_OK) {
+        dic_give_up_reason(message, "the chunk", work->delivery.receive_count, &work->damage);
+    } else {
+        snprintf(message, sizeof message,
+                 "given up: the chunk was received %" PRIu32 " times (limit %d) and never finished",
+                 work->delivery.receive_count, DIC_MAX_RECEIVES);
+    }
+    dic_chunk_work_fail_all(work, DIC_ROW_POISON, message);
+}
+
 static void take_chunk(struct dic_worker *worker, const struct dic_delivery *delivery)
 {
     struct dic_err err = {0};
     struct dic_chunk_work *work = NULL;
     enum dic_code code = load_chunk(worker, delivery, &work, &err);
+    code = give_up_unread(worker, delivery, code, &err);
     if (dic_worker_is_gone(code)) {
         dic_leases_remove(worker->leases, delivery);
         return;
@@ -153,12 +189,8 @@ static void take_chunk(struct dic_worker *worker, const struct dic_delivery *del
     work->queued_ns = waited_ms > 0 ? waited_ms * 1000000 : 0;
     add_active(worker, work);
     dic_leases_keep(worker->leases, &work->lease);
-    if (delivery->receive_count > DIC_MAX_RECEIVES) {
-        char message[160];
-        snprintf(message, sizeof message,
-                 "given up: the chunk was received %" PRIu32 " times (limit %d) and never finished",
-                 delivery->receive_count, DIC_MAX_RECEIVES);
-        dic_chunk_work_fail_all(work, DIC_ROW_POISON, message);
+    if (is_too_often(delivery)) {
+        give_up_chunk(work);
     } else {
         dic_chunk_work_submit(work, worker->options.pipeline);
     }
@@ -186,6 +218,9 @@ static void take_seal(struct dic_worker *worker, const struct dic_delivery *deli
     enum dic_code code = jobs->ops->seal(jobs->impl, delivery->message.job_id, &err);
     if (code == DIC_OK || dic_worker_is_gone(code)) {
         dic_leases_remove(worker->leases, delivery);
+    } else if (delivery->receive_count >= DIC_MAX_RECEIVES) {
+        dic_delivery_log_failure("seal_given_up", delivery, &err);
+        dic_leases_remove(worker->leases, delivery); /* the sweeper goes on trying */
     } else {
         dic_delivery_log_failure("job_not_sealed", delivery, &err);
         dic_leases_try_later(worker->leases, delivery);

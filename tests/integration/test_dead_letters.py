@@ -118,15 +118,17 @@ def test_messages_of_unknown_and_ended_jobs_are_removed(aws, tmp_path, place):
         assert len(client.rows(job)) == 2 and not copies(aws)
 
 
-def test_a_dead_plan_message_is_sent_again(aws, tmp_path):
-    """The planner may have died so often; the job must end all the same."""
+def test_a_dead_plan_message_ends_its_job(aws, tmp_path):
+    """Its planners died, or could not even note that they gave up."""
     with Deployment(aws, tmp_path, workers=0) as deployment:
         job = deployment.client.job(s3_prefix="samples/")
         aws.sqs.purge_queue(QueueUrl=aws.queue_url)
         aws.sqs.send_message(QueueUrl=aws.dlq_url, MessageBody=plan_message(job))
         with Deployment(aws, tmp_path / "worker", backends=0, worker=WORKER):
-            assert deployment.client.wait(job)["status"] == "succeeded"
+            done = deployment.client.wait(job)
+            assert done["status"] == "failed" and "plan was received 10 times" in json.dumps(done)
             wait_until(lambda: sum(aws.queue_depth()) + sum(aws.queue_depth(aws.dlq_url)) == 0)
+            assert list(copies(aws)) == [f"dlq/default/{job}/plan"]
 
 
 def test_a_dead_chunk_waits_until_its_rows_can_be_booked(aws, ministack, tmp_path):

@@ -469,6 +469,88 @@ static void a_chunk_delivered_too_often_is_given_up_in_its_rows(void **state)
     assert_depth(0, 0);
 }
 
+static enum dic_code fail_get_chunk(void *context, enum dic_jobs_op op, const char *job_id,
+                                    struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_GET_CHUNK ? dic_fail(err, DIC_E_INTERNAL, "the manifest is damaged")
+                                    : DIC_OK;
+}
+
+static void make_damaged_job(uint32_t image_count, const char *lines)
+{
+    bool sent = false;
+    struct dic_job_store port = dic_fake_jobs_port(jobs);
+    const struct dic_chunk_plan plan = {0, image_count, dic_str(lines)};
+    const struct dic_segment_plan segment = {.chunk_count = 1, .chunks = &plan, .is_last = true};
+    dic_fake_jobs_add(jobs, &plain, dic_str(""), id);
+    assert_ok(port.ops->add_segment(port.impl, id, &segment, &sent, NULL));
+    send(DIC_MESSAGE_CHUNK, id, 0);
+}
+
+static void assert_damaged_rows(uint32_t image_count, const char *lines, const char *first_key,
+                                const char *why)
+{
+    struct dic_buf expected;
+    dic_buf_init(&expected, 10000);
+    for (uint32_t i = 0; i < image_count; i++) {
+        dic_buf_printf(&expected,
+                       "{\"index\":%u,\"s3_key\":\"%s\",\"error\":{\"code\":\"POISON\",\"message\":"
+                       "\"given up: the chunk was received 11 times, and failed by: %s\","
+                       "\"retryable\":false}}\n",
+                       i, i == 0 ? first_key : "", why);
+    }
+    make_damaged_job(image_count, lines);
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_end();
+    assert_view(dic_fake_jobs_rows(jobs, id, 0), expected.ptr);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, image_count);
+    assert_depth(0, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+    dic_buf_clean_up(&expected);
+}
+
+static void a_stored_chunk_that_cannot_be_read_becomes_rows_in_the_end(void **state)
+{
+    (void)state;
+    assert_damaged_rows(2, "\"a\"\n", "", "a stored chunk has 1 lines instead of 2");
+    assert_damaged_rows(1, "\"a\"\n\"b\"\n", "", "a stored chunk has 2 lines instead of 1");
+    assert_damaged_rows(1, "", "", "a stored chunk has 0 lines instead of 1");
+    assert_damaged_rows(2, "\"a\"\n[]\n", "a",
+                        "a stored image line is neither a key nor an object");
+}
+
+static void assert_job_fails(const char *reason)
+{
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id), reason);
+    assert_depth(0, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+}
+
+static void what_cannot_even_become_rows_ends_the_job(void **state)
+{
+    (void)state;
+    make_damaged_job(0, "");
+    assert_job_fails("given up: a chunk was received 11 times, and failed by: a stored chunk has 0 "
+                     "images, allowed are 1 to 500");
+    make_damaged_job(501, "\"a\"\n");
+    assert_job_fails(
+        "given up: a chunk was received 11 times, and failed by: a stored chunk has 501 "
+        "images, allowed are 1 to 500");
+    dic_fake_jobs_set_hook(jobs, fail_get_chunk, NULL);
+    make_small_job();
+    assert_job_fails(
+        "given up: a chunk was received 11 times, and failed by: the manifest is damaged");
+}
+
 /* ---- a store that is away ---- */
 
 static struct dic_blob_store_ops broken_images;
@@ -1005,6 +1087,86 @@ static void a_plan_that_fails_is_left_for_later(void **state)
     assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
 }
 
+static void await_failed(const char *reason)
+{
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id), reason);
+    assert_depth(0, 0);
+}
+
+static void a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_GET_KEYS;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES - 2);
+    start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_GET_KEYS, 1);
+    dic_gate_await_passed(&extends, 1); /* the ninth one: tried again later */
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
+    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    await_failed("given up: the job's plan was received 10 times, and failed by: not now");
+    assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_GET_KEYS), 2);
+}
+
+static void a_plan_received_too_often_is_not_tried(void **state)
+{
+    (void)state;
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_failed("given up: the job's plan was received 11 times and never finished");
+    assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_GET_KEYS), 0);
+}
+
+static void a_plan_that_cannot_be_given_up_now_is_given_up_later(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_BEGIN_PLAN;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_BEGIN_PLAN, 1);
+    dic_worker_drain(worker);
+    assert_depth(0, 1);
+}
+
+static atomic_uint segments_asked;
+
+static enum dic_code fail_each_second_segment(void *context, enum dic_jobs_op op,
+                                              const char *job_id, struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_ADD_SEGMENT && atomic_fetch_add(&segments_asked, 1) % 2 == 1
+               ? dic_fail(err, DIC_E_UPSTREAM, "not now")
+               : DIC_OK;
+}
+
+static void a_plan_that_gets_further_each_time_is_not_given_up(void **state)
+{
+    (void)state;
+    struct dic_buf keys;
+    atomic_store(&segments_asked, 0);
+    put("a", "g7");
+    dic_buf_init(&keys, 10000);
+    for (int i = 0; i < 4 * DIC_SEGMENT_CHUNKS + 1; i++) { /* three segments of chunks of two */
+        dic_buf_append_text(&keys, "\"a\"\n");
+    }
+    dic_fake_jobs_set_hook(jobs, fail_each_second_segment, NULL);
+    make_job_to_plan(dic_buf_view(&keys));
+    deliver_in_vain(DIC_MAX_RECEIVES - 1);
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_SUCCEEDED);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 4 * DIC_SEGMENT_CHUNKS + 1);
+    assert_int_equal(atomic_load(&segments_asked), 5);
+    dic_buf_clean_up(&keys);
+}
+
 static struct dic_gate segments; /* passed by each segment that is added */
 static struct dic_gate plans;    /* and each time that planning begins or goes on */
 
@@ -1103,6 +1265,24 @@ static void a_seal_that_fails_is_left_for_later(void **state)
     assert_depth(0, 1);
 }
 
+static void a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_SEAL;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    dic_fake_jobs_add(jobs, &plain, dic_str(""), id);
+    send(DIC_MESSAGE_SEAL, id, 0);
+    deliver_in_vain(DIC_MAX_RECEIVES - 2);
+    start_worker();
+    dic_gate_await_passed(&extends, 1);
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_SEAL, 2);
+    await_handled();
+    dic_worker_drain(worker);
+    assert_depth(0, 0);
+}
+
 /* ---- the rest ---- */
 
 static void a_receive_that_fails_is_repeated_after_a_while(void **state)
@@ -1173,6 +1353,8 @@ int main(void)
         CASE(a_message_that_is_not_understood_is_left_alone),
         CASE(at_its_last_delivery_a_chunk_is_still_tried),
         CASE(a_chunk_delivered_too_often_is_given_up_in_its_rows),
+        CASE(a_stored_chunk_that_cannot_be_read_becomes_rows_in_the_end),
+        CASE(what_cannot_even_become_rows_ends_the_job),
         CASE(a_chunk_whose_images_cannot_be_fetched_is_tried_again_later),
         CASE(a_store_that_stays_away_makes_rows_in_the_end),
         CASE(an_image_that_cannot_be_fetched_holds_its_chunk_up_twice),
@@ -1196,10 +1378,15 @@ int main(void)
         CASE(a_worker_that_lost_its_lease_harms_nobody),
         CASE(a_plan_message_cuts_the_job_and_its_chunks_are_worked),
         CASE(a_plan_that_fails_is_left_for_later),
+        CASE(a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery),
+        CASE(a_plan_received_too_often_is_not_tried),
+        CASE(a_plan_that_cannot_be_given_up_now_is_given_up_later),
+        CASE(a_plan_that_gets_further_each_time_is_not_given_up),
         CASE(a_drained_worker_gives_a_plan_back_between_two_segments),
         CASE(all_plans_that_wait_keep_their_leases),
         CASE(a_seal_message_ends_a_stopping_job),
         CASE(a_seal_that_fails_is_left_for_later),
+        CASE(a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end),
         CASE(a_receive_that_fails_is_repeated_after_a_while),
         CASE(more_threads_than_there_may_be_are_brought_down),
         CASE(metrics_tell_what_was_done),
