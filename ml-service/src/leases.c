@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "job/limits.h"
 
 #include <string.h>
 
@@ -60,6 +61,9 @@ void dic_delivery_log_failure(const char *event, const struct dic_delivery *deli
 void dic_leases_keep(struct dic_leases *leases, struct dic_lease *lease)
 {
     DIC_GUARD(&leases->lock);
+    lease->kept_ms = dic_clock_mono_ms(leases->options.clock);
+    lease->moved_ms = lease->kept_ms;
+    lease->seen_steps = atomic_load(lease->steps);
     lease->prev = leases->last;
     lease->next = NULL;
     if (leases->last == NULL) {
@@ -70,8 +74,16 @@ void dic_leases_keep(struct dic_leases *leases, struct dic_lease *lease)
     leases->last = lease;
 }
 
+/* It was the turn of whoever is next in line, from now on at the latest. */
 static void take_out(struct dic_leases *leases, struct dic_lease *lease)
 {
+    struct dic_lease *next = lease->next;
+    while (next != NULL && next->line != lease->line) {
+        next = next->next;
+    }
+    if (next != NULL) {
+        next->moved_ms = dic_clock_mono_ms(leases->options.clock);
+    }
     *(lease->prev == NULL ? &leases->first : &lease->prev->next) = lease->next;
     *(lease->next == NULL ? &leases->last : &lease->next->prev) = lease->prev;
 }
@@ -103,10 +115,63 @@ static void renew(const struct dic_leases *leases, const struct dic_delivery *de
     }
 }
 
+/* With the lock. */
+static void look(struct dic_leases *leases)
+{
+    const int64_t now_ms = dic_clock_mono_ms(leases->options.clock);
+    int64_t moved_ms[DIC_LINE_COUNT] = {0};
+    for (struct dic_lease *lease = leases->first; lease != NULL; lease = lease->next) {
+        const unsigned steps = atomic_load(lease->steps);
+        int64_t *ahead_ms = &moved_ms[lease->line];
+        lease->moved_ms = steps != lease->seen_steps ? now_ms : lease->moved_ms;
+        lease->moved_ms = *ahead_ms > lease->moved_ms ? *ahead_ms : lease->moved_ms;
+        lease->seen_steps = steps;
+        *ahead_ms = lease->moved_ms;
+    }
+}
+
+void dic_leases_look(struct dic_leases *leases)
+{
+    DIC_GUARD(&leases->lock);
+    look(leases);
+}
+
+static void log_let_go(const struct dic_lease *lease, int64_t held_ms, int64_t still_ms)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "lease_let_go");
+    dic_log_str(&log, "job_id", lease->delivery->message.job_id);
+    dic_log_int(&log, "chunk", lease->delivery->message.chunk);
+    dic_log_int(&log, "receive_count", lease->delivery->receive_count);
+    dic_log_int(&log, "held_ms", held_ms);
+    dic_log_int(&log, "without_progress_ms", still_ms);
+    dic_log_end(&log);
+}
+
+/* With the lock. */
+static bool is_to_be_renewed(const struct dic_leases *leases, struct dic_lease *lease)
+{
+    const int64_t now_ms = dic_clock_mono_ms(leases->options.clock);
+    const int64_t held_ms = now_ms - lease->kept_ms;
+    const int64_t still_ms = now_ms - lease->moved_ms;
+    const bool was_let_go = lease->let_go;
+    lease->let_go =
+        still_ms >= (int64_t)DIC_STALLED_S * 1000 ||
+        (lease->line == DIC_LINE_CHUNKS && held_ms >= (int64_t)DIC_MAX_CHUNK_HOLD_S * 1000);
+    if (lease->let_go && !was_let_go) {
+        log_let_go(lease, held_ms, still_ms);
+    }
+    return !lease->let_go;
+}
+
 void dic_leases_renew(struct dic_leases *leases)
 {
     DIC_GUARD(&leases->lock);
+    look(leases);
     for (struct dic_lease *lease = leases->first; lease != NULL; lease = lease->next) {
+        if (!is_to_be_renewed(leases, lease)) {
+            continue;
+        }
         lease->renewing = true; /* so that it stays in the list */
         dic_unlock(&leases->lock);
         renew(leases, lease->delivery);

@@ -76,7 +76,7 @@ void dic_worker_start(const struct dic_worker_options *options, struct dic_worke
         worker->options.recorders = DIC_WORKER_THREADS_MAX;
     }
     worker->leases = dic_leases_new(&(struct dic_leases_options){
-        .queue = options->queue, .visibility_s = options->visibility_s});
+        .queue = options->queue, .clock = options->clock, .visibility_s = options->visibility_s});
     dic_mutex_init(&worker->lock);
     dic_cond_init(&worker->capacity);
     dic_cond_init(&worker->to_record);

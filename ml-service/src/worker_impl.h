@@ -34,8 +34,9 @@ struct dic_worker {
     int64_t last_beat_ms; /* the keeper's */
 
     atomic_bool draining;
-    atomic_int polling; /* pollers that have not ended */
-    atomic_int backlog; /* images that the pipeline has not finished */
+    atomic_int polling;     /* pollers that have not ended */
+    atomic_int backlog;     /* images that the pipeline has not finished */
+    atomic_uint plan_steps; /* the planner's, of whatever job */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t capacity;

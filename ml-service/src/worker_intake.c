@@ -127,7 +127,8 @@ static void add_active(struct dic_worker *worker, struct dic_chunk_work *work)
 {
     DIC_GUARD(&worker->lock);
     work->owner = worker;
-    work->lease.delivery = &work->delivery;
+    work->lease = (struct dic_lease){
+        .delivery = &work->delivery, .line = DIC_LINE_CHUNKS, .steps = &work->unfinished};
     work->backlog = &worker->backlog;
     work->low_water = (int)worker->options.window_images;
     work->hungry = hungry;
@@ -200,7 +201,8 @@ static void take_plan(struct dic_worker *worker, const struct dic_delivery *deli
 {
     struct dic_plan_item *item = dic_calloc(1, sizeof *item);
     item->delivery = *delivery;
-    item->lease.delivery = &item->delivery;
+    item->lease = (struct dic_lease){
+        .delivery = &item->delivery, .line = DIC_LINE_PLANS, .steps = &worker->plan_steps};
     dic_leases_keep(worker->leases, &item->lease);
     DIC_GUARD(&worker->lock);
     struct dic_plan_item **end = &worker->plans;

@@ -82,6 +82,7 @@ void *dic_worker_keep_run(void *arg)
         list_jobs(worker, &jobs);
         watch_jobs(worker, &jobs);
         dic_leases_give_back_again(worker->leases);
+        dic_leases_look(worker->leases);
         int64_t now_ms = dic_clock_mono_ms(worker->options.clock);
         if (now_ms - worker->last_beat_ms >= beat_ms) {
             dic_leases_renew(worker->leases);

@@ -48,6 +48,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
         .chunk_images = options->chunk_images,
         .stop = &worker->draining,
         .segments = &segments,
+        .steps = &worker->plan_steps,
     };
     struct dic_err err = {0};
     bool done = false;

@@ -966,14 +966,21 @@ static void the_work_of_a_removed_job_is_dropped(void **state)
 
 /* ---- leases ---- */
 
+/* One image is done in each heartbeat's time. */
 static void a_chunk_in_work_keeps_its_lease(void **state)
 {
     (void)state;
+    enum { BEATS = 4 };
     stages.infer.tickets = 0;
-    make_small_job();
+    put("a", "g7");
+    make_job(&plain, 1, BEATS + 1, "\"a\"\n\"a\"\n\"a\"\n\"a\"\n\"a\"\n");
     start_worker();
     dic_gate_await_waiting(&stages.infer, 1);
-    for (uint32_t beat = 1; beat <= 4; beat++) { /* longer than the lease in sum */
+    for (uint32_t beat = 1; beat <= BEATS; beat++) { /* longer than the lease in sum */
+        dic_gate_let(&stages.infer, 1);
+        while (counts().images_in_work > BEATS + 1 - beat) {
+            dic_sleep_ms(1);
+        }
         dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
         dic_gate_await_passed(&extends, beat);
     }
@@ -982,6 +989,38 @@ static void a_chunk_in_work_keeps_its_lease(void **state)
     dic_gate_let(&stages.infer, DIC_GATE_OPEN);
     await_end();
     assert_int_equal(counts().chunks_booked, 1);
+}
+
+/* Another worker gets it, and what this one does in the end does no harm. */
+static void a_chunk_without_progress_is_let_go(void **state)
+{
+    (void)state;
+    struct dic_delivery delivery;
+    size_t count = 0;
+    stages.infer.tickets = 0;
+    make_small_job();
+    start_worker();
+    dic_gate_await_waiting(&stages.infer, 1);
+    await_handled();
+    atomic_store(&is_deaf, true); /* it shall not get the chunk again itself */
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+    dic_gate_await_passed(&extends, 1);
+    await_watched();                                         /* the renewal has happened */
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000); /* 80 s: not renewed any more */
+    await_watched();
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000 - 1);
+    await_watched();
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000 + 1);
+    await_watched();
+    assert_depth(1, 0);
+    assert_int_equal(extends.passed, 1);
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(count, 1);
+    dic_gate_let(&stages.infer, DIC_GATE_OPEN);
+    await_end();
+    assert_int_equal(counts().chunks_booked, 1);
+    assert_ok(queue.ops->remove(queue.impl, delivery.receipt, NULL));
 }
 
 /* A renewal that is on its way when a chunk is given back must not hide it again. */
@@ -1038,8 +1077,9 @@ static void a_worker_that_lost_its_lease_harms_nobody(void **state)
     start_worker();
     dic_gate_await_waiting(&stages.infer, 1);
     atomic_store(&is_deaf, true); /* it shall not get the chunk again itself */
-    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
     dic_gate_await_passed(&extends, 1);
+    dic_fake_clock_advance_ms(fake, (DIC_VISIBILITY_S - DIC_HEARTBEAT_S) * 1000);
     assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
     assert_int_equal(count, 1);
     assert_int_equal(delivery.receive_count, 2);
@@ -1104,9 +1144,12 @@ static void a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery(void **s
     deliver_in_vain(DIC_MAX_RECEIVES - 2);
     start_worker();
     dic_fake_jobs_await_calls(jobs, DIC_JOBS_GET_KEYS, 1);
-    dic_gate_await_passed(&extends, 1); /* the ninth one: tried again later */
+    dic_worker_drain(worker);
+    assert_depth(0, 1); /* the ninth one: tried again later */
     assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
+    dic_worker_destroy(worker);
     dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    start_worker();
     await_failed("given up: the job's plan was received 10 times, and failed by: not now");
     assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_GET_KEYS), 2);
 }
@@ -1239,6 +1282,39 @@ static void all_plans_that_wait_keep_their_leases(void **state)
     dic_gate_clean_up(&plans);
 }
 
+static void a_plan_that_waits_keeps_its_lease_while_the_planner_gets_on(void **state)
+{
+    (void)state;
+    struct dic_buf keys;
+    enum { BEATS = 4 };
+    dic_gate_init(&segments, DIC_GATE_CLOSED);
+    dic_gate_init(&plans, DIC_GATE_OPEN);
+    put("a", "g7");
+    dic_buf_init(&keys, 10000);
+    for (int i = 0; i < 2 * BEATS * DIC_SEGMENT_CHUNKS + 1; i++) {
+        dic_buf_append_text(&keys, "\"a\"\n");
+    }
+    dic_fake_jobs_set_hook(jobs, hold_planning, NULL);
+    make_job_to_plan(dic_buf_view(&keys));
+    send(DIC_MESSAGE_PLAN, id, 0);
+    start_worker();
+    for (uint32_t beat = 1; beat <= BEATS; beat++) { /* a segment in each heartbeat's time */
+        dic_gate_await_waiting(&segments, 1);
+        dic_gate_let(&segments, 1);
+        dic_gate_await_passed(&segments, beat);
+        dic_gate_await_waiting(&segments, 1); /* the next one is read */
+        atomic_store(&is_deaf, true);
+        dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+        dic_gate_await_passed(&extends, 2 * beat);
+    }
+    dic_gate_let(&segments, DIC_GATE_OPEN);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_ADD_SEGMENT, BEATS + 1);
+    dic_worker_drain(worker);
+    dic_buf_clean_up(&keys);
+    dic_gate_clean_up(&segments);
+    dic_gate_clean_up(&plans);
+}
+
 static void a_seal_message_ends_a_stopping_job(void **state)
 {
     (void)state;
@@ -1274,8 +1350,11 @@ static void a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end(void **st
     send(DIC_MESSAGE_SEAL, id, 0);
     deliver_in_vain(DIC_MAX_RECEIVES - 2);
     start_worker();
-    dic_gate_await_passed(&extends, 1);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_SEAL, 1);
+    dic_worker_drain(worker);
     assert_depth(0, 1);
+    dic_worker_destroy(worker);
+    start_worker();
     dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
     dic_fake_jobs_await_calls(jobs, DIC_JOBS_SEAL, 2);
     await_handled();
@@ -1373,6 +1452,7 @@ int main(void)
         CASE(the_work_of_a_stopped_job_is_dropped),
         CASE(the_work_of_a_removed_job_is_dropped),
         CASE(a_chunk_in_work_keeps_its_lease),
+        CASE(a_chunk_without_progress_is_let_go),
         CASE(a_chunk_given_back_during_a_heartbeat_is_not_hidden_again),
         CASE(a_heartbeat_that_fails_is_no_reason_to_stop),
         CASE(a_worker_that_lost_its_lease_harms_nobody),
@@ -1384,6 +1464,7 @@ int main(void)
         CASE(a_plan_that_gets_further_each_time_is_not_given_up),
         CASE(a_drained_worker_gives_a_plan_back_between_two_segments),
         CASE(all_plans_that_wait_keep_their_leases),
+        CASE(a_plan_that_waits_keeps_its_lease_while_the_planner_gets_on),
         CASE(a_seal_message_ends_a_stopping_job),
         CASE(a_seal_that_fails_is_left_for_later),
         CASE(a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end),
