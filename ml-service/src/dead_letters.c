@@ -183,9 +183,7 @@ enum dic_code dic_dead_letters_settle(const struct dic_dead_letters_options *opt
                                       const struct dic_delivery *delivery, struct dic_err *err)
 {
     if (!delivery->understood) {
-        dic_log_message(DIC_LOG_WARN, "dead_letter_not_understood", "received %" PRIu32 " times",
-                        delivery->receive_count);
-        return DIC_OK;
+        return DIC_OK; /* told of by the queue, once */
     }
     DIC_TRY(settle_kind(options, delivery, err));
     enum dic_code code = options->dead.ops->remove(options->dead.impl, delivery->receipt, err);

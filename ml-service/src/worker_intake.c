@@ -232,9 +232,8 @@ static void take_seal(struct dic_worker *worker, const struct dic_delivery *deli
 void dic_worker_take(struct dic_worker *worker, const struct dic_delivery *delivery)
 {
     if (!delivery->understood) {
-        /* Perhaps a newer version's: left in the queue, whose own limit of receives moves it on. */
-        dic_log_message(DIC_LOG_WARN, "message_not_understood", "received %" PRIu32 " times",
-                        delivery->receive_count);
+        /* Perhaps a newer version's: left in the queue, whose own limit of receives moves it on,
+         * and which tells of it, once. */
         return;
     }
     switch (delivery->message.kind) {

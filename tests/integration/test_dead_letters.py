@@ -90,11 +90,12 @@ def test_what_is_not_ours_ends_in_the_dead_letter_queue_and_stays(aws, tmp_path)
     with Deployment(aws, tmp_path, worker=WORKER) as deployment:
         wait_until(lambda: aws.queue_depth() == (0, 0, 0) and sum(aws.queue_depth(aws.dlq_url)) == len(NOT_OURS))
         (worker,) = deployment.workers
-        worker.wait_for_log('"event":"dead_letter_not_understood"')
+        wait_until(lambda: worker.log().count('"event":"message_not_ours"') == 2 * len(NOT_OURS))
         text = worker.log()
         assert '"field":"v"' in text and '"field":"kind"' in text  # which member is wrong
         client = deployment.client
         assert client.wait(client.job(s3_keys=[PHOTO]))["status"] == "succeeded"
+        assert worker.log().count('"event":"message_not_ours"') == 2 * len(NOT_OURS), "each once in each queue"
     found = set()
     deadline = time.monotonic() + 30
     while found != set(NOT_OURS):

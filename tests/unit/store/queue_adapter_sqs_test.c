@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture.h"
 #include "scripted_aws.h"
 #include "test.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct dic_scripted_aws scripted;
 static struct dic_job_queue queue;
@@ -120,6 +122,63 @@ static void more_messages_than_were_asked_for_are_an_error(void **state)
     assert_int_equal(count, 2);
     assert_code(receive(1, 0, deliveries, &count), DIC_E_UPSTREAM);
     assert_int_equal(count, 0);
+}
+
+/* ---- what is not ours ---- */
+
+static int message_number;
+
+static int answer_with_foreign(void *context, struct dic_str body, struct dic_buf *answer)
+{
+    (void)context;
+    (void)body;
+    dic_buf_printf(
+        answer,
+        "{\"Messages\":[{\"MessageId\":\"m%d\",\"ReceiptHandle\":\"r\",\"Body\":\"hello\""
+        ",\"MD5OfBody\":\"5d41402abc4b2a76b9719d911017c592\"}]}",
+        message_number);
+    return 200;
+}
+
+/* Whether the message, which is delivered this many times, is told of, and how often. */
+static int lines_about(int number, int deliveries)
+{
+    struct dic_delivery delivery;
+    size_t count = 0;
+    int lines = 0;
+    message_number = number;
+    scripted.respond = answer_with_foreign;
+    dic_log_set_level(DIC_LOG_WARN);
+    dic_capture_begin(STDERR_FILENO);
+    for (int i = 0; i < deliveries; i++) {
+        assert_ok(receive(1, 0, &delivery, &count));
+        assert_int_equal(count, 1);
+        assert_false(delivery.understood);
+    }
+    const char *at = dic_capture_end();
+    dic_log_set_level(DIC_LOG_OFF);
+    while ((at = strstr(at, "\"event\":\"message_not_ours\"")) != NULL) {
+        assert_non_null(strstr(at, "\"queue\":\"http://q/1\""));
+        assert_non_null(strstr(at, "\"message_id\":\"m"));
+        at++;
+        lines++;
+    }
+    return lines;
+}
+
+static void a_message_that_is_not_ours_is_told_of_once(void **state)
+{
+    (void)state;
+    enum { REMEMBERED = 256 };
+    assert_int_equal(lines_about(0, 20), 1);
+    assert_int_equal(lines_about(1, 2), 1);
+    assert_int_equal(lines_about(0, 1), 0);
+    for (int i = 2; i < REMEMBERED; i++) {
+        assert_int_equal(lines_about(i, 1), 1);
+    }
+    assert_int_equal(lines_about(0, 1), 0); /* as many as are remembered */
+    assert_int_equal(lines_about(REMEMBERED, 1), 1);
+    assert_int_equal(lines_about(0, 1), 1); /* forgotten by now */
 }
 
 /* ---- waiting ---- */
@@ -368,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_receipt_that_fits_is_kept_and_a_longer_one_is_an_error),
         TEST(more_messages_than_were_asked_for_are_an_error),
+        TEST(a_message_that_is_not_ours_is_told_of_once),
         TEST(a_wait_is_long_polls_of_up_to_20_seconds),
         TEST(a_wake_ends_the_wait_without_an_error),
         TEST(a_message_ends_the_wait_at_once),
