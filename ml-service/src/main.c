@@ -181,6 +181,9 @@ static int run(void)
     } else {
         status = dic_program_failed(&program, &err);
     }
+    if (app.engine.worker != NULL) {
+        dic_worker_let_go(app.engine.worker); /* so that nothing new is begun meanwhile */
+    }
     dic_dead_letters_stop(app.dead_letters);
     dic_engine_drain(&app.engine);
     dic_task_protection_stop(app.protection);

@@ -4,7 +4,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { RECEIVE_WAIT_MS = 20000 /* SQS's longest long poll */ };
+enum {
+    RECEIVE_WAIT_MS = 20000, /* SQS's longest long poll */
+    LAST_POLL_MS = 1000, /* of a drain: others may get what is handed back, and then none comes */
+};
 
 /* ---- receiving ---- */
 
@@ -26,6 +29,13 @@ static size_t wait_for_capacity(struct dic_worker *worker)
         }
         dic_cond_wait_ms(&worker->capacity, &worker->lock, -1);
     }
+}
+
+static void poll_ended(struct dic_worker *worker)
+{
+    DIC_GUARD(&worker->lock);
+    atomic_fetch_sub(&worker->polling, 1);
+    pthread_cond_broadcast(&worker->capacity);
 }
 
 static void *poll_loop(void *arg)
@@ -57,7 +67,7 @@ static void *poll_loop(void *arg)
         }
     }
     dic_free(deliveries);
-    atomic_fetch_sub(&worker->polling, 1);
+    poll_ended(worker);
     return NULL;
 }
 
@@ -109,23 +119,36 @@ static void no_more_leases(struct dic_worker *worker)
     pthread_cond_broadcast(&worker->keep);
 }
 
-/* Nothing new is begun: pollers stop to wait for room, images not yet begun are skipped. */
-static void let_go(struct dic_worker *worker)
+void dic_worker_let_go(struct dic_worker *worker)
 {
+    atomic_store(&worker->draining, true);
     DIC_GUARD(&worker->lock);
-    pthread_cond_broadcast(&worker->capacity);
+    pthread_cond_broadcast(&worker->capacity); /* pollers stop to wait for room */
     for (struct dic_chunk_work *work = worker->active; work != NULL; work = work->next_active) {
         atomic_store(&work->abandon, true);
     }
 }
 
-void dic_worker_drain(struct dic_worker *worker)
+/* Before the polls are broken off: SQS goes on with a long poll whose caller has left, and what is
+ * handed back would go there and stay hidden for its visibility timeout (aws/aws-sdk-js issue 2350,
+ * aws/aws-sdk-net issue 1680). To a poll that still listens it comes back at once, is handed back
+ * once more, and then no poll of this worker is left. */
+static void await_handed_back(struct dic_worker *worker)
 {
-    if (worker->joined) {
-        return;
+    DIC_GUARD(&worker->lock);
+    while (worker->active != NULL || worker->plans != NULL) {
+        dic_cond_wait_ms(&worker->capacity, &worker->lock, -1);
     }
-    atomic_store(&worker->draining, true);
-    let_go(worker);
+    const int64_t until_ms = dic_clock_mono_ms(dic_clock_system()) + LAST_POLL_MS;
+    int64_t left_ms = atomic_load(&worker->handed_back) ? LAST_POLL_MS : 0;
+    while (left_ms > 0 && atomic_load(&worker->polling) > 0) {
+        dic_cond_wait_ms(&worker->capacity, &worker->lock, left_ms);
+        left_ms = until_ms - dic_clock_mono_ms(dic_clock_system());
+    }
+}
+
+static void end_pollers(struct dic_worker *worker)
+{
     while (atomic_load(&worker->polling) > 0) {
         /* Again and again: a poller may have been about to wait when the last wake-up came. */
         worker->options.queue.ops->wake(worker->options.queue.impl);
@@ -134,7 +157,17 @@ void dic_worker_drain(struct dic_worker *worker)
     for (uint32_t i = 0; i < worker->options.pollers; i++) {
         dic_thread_join(worker->pollers[i]);
     }
-    let_go(worker); /* what a poller took meanwhile */
+}
+
+void dic_worker_drain(struct dic_worker *worker)
+{
+    if (worker->joined) {
+        return;
+    }
+    dic_worker_let_go(worker);
+    await_handed_back(worker);
+    end_pollers(worker);
+    dic_worker_let_go(worker); /* of what a poller took meanwhile */
     no_more_messages(worker);
     dic_thread_join(worker->planner);
     for (uint32_t i = 0; i < worker->options.recorders; i++) {

@@ -34,9 +34,10 @@ struct dic_worker {
     int64_t last_beat_ms; /* the keeper's */
 
     atomic_bool draining;
-    atomic_int polling;     /* pollers that have not ended */
-    atomic_int backlog;     /* images that the pipeline has not finished */
-    atomic_uint plan_steps; /* the planner's, of whatever job */
+    atomic_bool handed_back; /* something, by a drain */
+    atomic_int polling;      /* pollers that have not ended */
+    atomic_int backlog;      /* images that the pipeline has not finished */
+    atomic_uint plan_steps;  /* the planner's, of whatever job */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t capacity;

@@ -37,6 +37,12 @@ static void plan_failed(struct dic_worker *worker, const struct dic_delivery *de
     }
 }
 
+static void hand_back(struct dic_worker *worker, const struct dic_delivery *delivery)
+{
+    dic_leases_hand_back(worker->leases, delivery);
+    atomic_store(&worker->handed_back, true);
+}
+
 static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
 {
     const struct dic_worker_options *options = &worker->options;
@@ -56,7 +62,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     if (code != DIC_OK && !dic_worker_is_gone(code)) {
         plan_failed(worker, delivery, atomic_load(&segments), &err);
     } else if (code == DIC_OK && !done) {
-        dic_leases_hand_back(worker->leases, delivery);
+        hand_back(worker, delivery);
     } else {
         dic_leases_remove(worker->leases, delivery);
     }
@@ -65,7 +71,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
 static void take_up(struct dic_worker *worker, const struct dic_delivery *delivery)
 {
     if (atomic_load(&worker->draining)) {
-        dic_leases_hand_back(worker->leases, delivery); /* there may be many */
+        hand_back(worker, delivery); /* there may be many */
     } else if (delivery->receive_count > DIC_MAX_RECEIVES) {
         give_up(worker, delivery, NULL); /* to try may have been what ended so many workers */
     } else {
@@ -89,6 +95,7 @@ void *dic_worker_plan_run(void *arg)
         take_up(worker, &item->delivery);
         dic_lock(&worker->lock);
         worker->plans = item->next;
+        pthread_cond_broadcast(&worker->capacity); /* a drain waits for it */
         dic_unlock(&worker->lock);
         dic_free(item);
     }

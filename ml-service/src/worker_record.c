@@ -130,6 +130,7 @@ static void let_go(struct dic_worker *worker, const struct dic_chunk_work *work,
         log_put_off(work, later_s);
     } else if (atomic_load(&worker->draining)) {
         dic_leases_hand_back(worker->leases, &work->delivery);
+        atomic_store(&worker->handed_back, true);
     } else {
         dic_leases_give_back(worker->leases, &work->delivery, 0);
     }
