@@ -56,7 +56,7 @@ def drain_again_and_again(photos, tmp_path, drains, jobs):
         submitted = [client.job(s3_keys=[PHOTO] * 400, top_k=1) for _ in range(jobs)]
         for number in range(drains):
             worker = deployment.workers[number % 2]
-            worker.wait_for_log('"event":"chunk_done"')  # a release counts as one of ten receives
+            worker.wait_for_log('"event":"chunk_done"')
             seconds, status = worker.terminate()
             assert status == 0, worker.log()
             times.append(seconds)
@@ -66,6 +66,32 @@ def drain_again_and_again(photos, tmp_path, drains, jobs):
         for job in submitted:
             assert client.wait(job)["progress"]["succeeded"] == 400
             assert len(client.rows(job)) == 400
+
+
+def test_a_chunk_may_be_drained_more_often_than_it_may_be_received(photos, ministack, tmp_path):
+    with FaultProxy(ministack, "s3") as proxy, \
+            Deployment(photos, tmp_path, variables=photos.via(s3=proxy), backend={"CHUNK_IMAGES": "50"},
+                       worker=WORKER) as deployment:
+        client = deployment.client
+        (worker,) = deployment.workers
+        slow_images(proxy, 0.5)
+        proxy.forget()
+        job = client.job(s3_keys=[PHOTO] * 50, top_k=1)  # one chunk
+        for number in range(12):
+            proxy.wait_for("GetObject", 1)
+            seconds, status = worker.terminate()
+            assert status == 0 and seconds < CEILING_SECONDS, worker.log()
+            assert '"event":"chunk_done"' not in worker.log(), "too fast to be drained in the middle"
+            proxy.forget()
+            if number == 11:
+                proxy.clear()
+            worker.start()
+        done = client.wait(job)
+        assert done["progress"] == {"total": 50, "succeeded": 50, "failed": 0, "skipped": 0, "pending": 0}
+        wait = time.monotonic() + 30
+        while sum(photos.queue_depth()) + sum(photos.queue_depth(photos.dlq_url)) > 0:
+            assert time.monotonic() < wait, "nothing is left of it"
+            time.sleep(0.05)
 
 
 def test_drains_in_a_row_lose_nothing(photos, tmp_path):

@@ -61,7 +61,7 @@ MUTANTS = {
     "sweeper_does_not_fill": "the sweeper does not fill full segments",
     "sweeper_waits_for_an_idle_queue": "the sweeper never sends again while the queue has visible messages",
     "dead_letter_deleted_first": "a dead letter is deleted before it is booked",
-    "dead_plan_is_dropped": "a dead PLAN is not sent again",
+    "dead_plan_is_dropped": "a dead PLAN does not end its job",
 }
 
 # Rules that only save work: breaking one must change nothing.

@@ -651,6 +651,14 @@ def sweep_running(p, job, m):
             yield from fill(p, job, s, segment)
 
 
+def give_up_plan(p, job):
+    """A job that was tried so often and is still not planned fails; but not one that gets on."""
+    won, m = yield p.world.update, M(job), state_in("ACCEPTED", "PLANNING"), {"st": "PLANNING"}
+    if won:
+        yield from stop_unplannable(p, job, m["cur"])
+    yield from complete(p, job)
+
+
 def dead_letter(p, message):
     w = p.world
     kind, job = message.body[:2]
@@ -660,9 +668,12 @@ def dead_letter(p, message):
         yield from work_on_chunk(p, job, message.body[2], message, dead=True)
         yield w.put_object, ("dlq", message.number), message.body
         w.reached.add("dead letter")
-    elif kind in ("PLAN", "SEAL"):
+    elif kind == "PLAN":
         if w.bug != "dead_plan_is_dropped":
-            yield w.send, message.body
+            yield from give_up_plan(p, job)
+    elif kind == "SEAL":
+        if w.bug != "dead_plan_is_dropped":
+            yield from complete(p, job)
     else:
         return  # not understood: it stays
     yield w.delete_dead, message

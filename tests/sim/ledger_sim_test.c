@@ -303,7 +303,7 @@ static void worker_life(struct sim_world *world, void *context)
         if (code == DIC_OK || is_gone(code)) {
             (void)queue.ops->remove(queue.impl, delivery.receipt, &err); /* or it comes again */
         } else if (sim_random(world, 2) == 0) {
-            (void)queue.ops->extend(queue.impl, delivery.receipt, 0, &err); /* as in a drain */
+            (void)queue.ops->hand_back(queue.impl, &delivery, &err); /* as in a drain */
         }
     }
 }
