@@ -126,35 +126,43 @@ enum dic_code dic_ledger_add_shard_labels(struct dic_ledger *ledger, const char 
             continue;
         }
         dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
-        DIC_TRY(add_object_labels(ledger, object, tally, err));
+        enum dic_code code = add_object_labels(ledger, object, tally, err);
+        DIC_TRY(dic_ledger_object_read(code, object, err));
     }
     return DIC_OK;
+}
+
+enum dic_code dic_ledger_shard_model(struct dic_ledger *ledger, const char *job_id, uint32_t chunk,
+                                     struct dic_str attempt, struct dic_buf *model_out,
+                                     struct dic_err *err)
+{
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    char object[DIC_LEDGER_KEY_SIZE];
+    struct dic_str head = {0};
+    struct dic_str model = {0};
+    dic_buf_init(&bytes, MAX_LABELS_BYTES + 1);
+    dic_ledger_shard_object(object, job_id, chunk, attempt);
+    enum dic_code code = get_head(ledger, object, &bytes, &head, err);
+    DIC_TRY(dic_ledger_object_read(code, object, err));
+    DIC_TRY(dic_json_parse(head, &root, err));
+    const struct dic_json *member = dic_json_member(root, "model");
+    if (member != NULL && dic_json_get_str(member, "model", &model, err) == DIC_OK) {
+        dic_buf_append_str(model_out, model);
+    }
+    return dic_buf_check(model_out, err);
 }
 
 enum dic_code dic_ledger_get_shard_model(struct dic_ledger *ledger, const char *job_id,
                                          uint32_t segment, const struct dic_item *item,
                                          struct dic_buf *model_out, struct dic_err *err)
 {
-    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
-    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
-    dic_buf_init(&bytes, MAX_LABELS_BYTES + 1);
     for (uint32_t i = 0; i < DIC_SEGMENT_CHUNKS; i++) {
         uint32_t chunk = segment * DIC_SEGMENT_CHUNKS + i;
         struct dic_ledger_entry entry;
-        char object[DIC_LEDGER_KEY_SIZE];
-        struct dic_str head = {0};
-        struct dic_str model = {0};
-        if (!dic_ledger_segment_entry(item, chunk, &entry)) {
-            continue;
+        if (dic_ledger_segment_entry(item, chunk, &entry)) {
+            return dic_ledger_shard_model(ledger, job_id, chunk, entry.attempt, model_out, err);
         }
-        dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
-        DIC_TRY(get_head(ledger, object, &bytes, &head, err));
-        DIC_TRY(dic_json_parse(head, &root, err));
-        const struct dic_json *member = dic_json_member(root, "model");
-        if (member != NULL && dic_json_get_str(member, "model", &model, err) == DIC_OK) {
-            dic_buf_append_str(model_out, model);
-        }
-        return dic_buf_check(model_out, err);
     }
     return DIC_OK;
 }
