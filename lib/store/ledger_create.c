@@ -16,7 +16,7 @@ static const int64_t HOUR_MS = 3600 * 1000;
 struct claim {
     char id[DIC_ID_SIZE];
     bool is_named; /* by somebody before: the job may exist already */
-    int64_t cut;   /* the chunk size that its first creator cuts with; 0: not known */
+    int64_t cut;   /* the chunk size that its first creator cuts a list with; 0: not known */
 };
 
 static void take_name(struct claim *claim, struct dic_str id)
@@ -333,6 +333,23 @@ static enum dic_code create_as(struct dic_ledger *ledger, const struct dic_new_j
     return DIC_OK;
 }
 
+/* A list that somebody else has begun to cut is cut as they did, although this service may have
+ * another CHUNK_IMAGES while a new version is rolled out: parts of two cuts would not fit together.
+ * Jobs without a list are cut by their planners alone. */
+static enum dic_code create_claimed(struct dic_ledger *ledger, const struct dic_new_job *job,
+                                    const struct claim *claim, enum dic_create_result *result_out,
+                                    struct dic_err *err)
+{
+    DIC_CLEANUP(dic_ledger_recut_clean_up) struct dic_ledger_recut recut;
+    const bool has_list = job->segment != NULL || job->keys.len > 0;
+    dic_ledger_recut_init(&recut);
+    if (has_list && claim->cut != 0 && claim->cut != job->chunk_images) {
+        DIC_TRY(dic_ledger_recut(job, claim->cut, &recut, err));
+        job = &recut.job;
+    }
+    return create_as(ledger, job, claim, result_out, err);
+}
+
 enum dic_code dic_ledger_create(void *impl, const struct dic_new_job *job, char id_out[DIC_ID_SIZE],
                                 enum dic_create_result *result_out, bool *sent_out,
                                 struct dic_err *err)
@@ -359,11 +376,5 @@ enum dic_code dic_ledger_create(void *impl, const struct dic_new_job *job, char 
             return DIC_OK;
         }
     }
-    if (claim.cut != 0 && claim.cut != job->chunk_images) {
-        return dic_fail(err, DIC_E_BUSY,
-                        "job '%s' is being created with chunks of %" PRId64
-                        " images, this service cuts at %" PRIu32 "; try again",
-                        claim.id, claim.cut, job->chunk_images);
-    }
-    return create_as(ledger, job, &claim, result_out, err);
+    return create_claimed(ledger, job, &claim, result_out, err);
 }

@@ -136,6 +136,20 @@ DIC_MUST_USE enum dic_code dic_ledger_send_once(struct dic_ledger *ledger, const
                                                 uint32_t segment, const struct dic_item *item,
                                                 struct dic_err *err);
 
+/* A job whose list is cut otherwise than its caller did: into chunks of `cut` images, as one segment
+ * or for a planner. Views point into lines and at each other, so it must not be moved. INTERNAL: no
+ * chunk can have so many images. */
+struct dic_ledger_recut {
+    struct dic_new_job job;
+    struct dic_segment_plan segment;
+    struct dic_chunk_plan chunks[DIC_SEGMENT_CHUNKS];
+    struct dic_buf lines;
+};
+void dic_ledger_recut_init(struct dic_ledger_recut *recut);
+void dic_ledger_recut_clean_up(struct dic_ledger_recut *recut);
+DIC_MUST_USE enum dic_code dic_ledger_recut(const struct dic_new_job *job, int64_t cut,
+                                            struct dic_ledger_recut *out, struct dic_err *err);
+
 /* A ledger entry: who booked a chunk, with what. */
 struct dic_ledger_entry {
     struct dic_str attempt;
