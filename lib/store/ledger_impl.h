@@ -56,6 +56,17 @@ DIC_MUST_USE enum dic_code dic_ledger_get_job(struct dic_ledger *ledger, const c
 DIC_MUST_USE enum dic_code dic_ledger_get_segment(struct dic_ledger *ledger, const char *job_id,
                                                   uint32_t segment, struct dic_item *item_out,
                                                   struct dic_err *err);
+/* Segments that one request reads, at most 100, each consistent. find: NULL when it is not among
+ * them. */
+struct dic_ledger_batch;
+struct dic_ledger_batch *dic_ledger_batch_new(void);
+void dic_ledger_batch_destroy(struct dic_ledger_batch **batch);
+DIC_MUST_USE enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, const char *job_id,
+                                                 uint32_t first, uint32_t count,
+                                                 struct dic_ledger_batch *batch,
+                                                 struct dic_err *err);
+const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch,
+                                             uint32_t segment);
 /* Segments [0, count), each consistent, many in one request. An item that is not there is given too.
  * Return other than DIC_OK to stop. */
 typedef enum dic_code (*dic_ledger_segment_visit)(void *context, uint32_t segment,

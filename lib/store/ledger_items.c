@@ -53,14 +53,24 @@ enum dic_code dic_ledger_get_segment(struct dic_ledger *ledger, const char *job_
     return table->ops->get(table->impl, dic_str(pk), item_out, err);
 }
 
-/* Items that are read in one request. */
-struct batch {
+struct dic_ledger_batch {
+    uint32_t first;
+    uint32_t count;
     char pks[SEGMENT_BATCH][DIC_LEDGER_PK_SIZE];
     struct dic_str views[SEGMENT_BATCH];
     struct dic_item items[SEGMENT_BATCH];
 };
 
-static void batch_destroy(struct batch **batch)
+struct dic_ledger_batch *dic_ledger_batch_new(void)
+{
+    struct dic_ledger_batch *batch = dic_calloc(1, sizeof *batch);
+    for (int i = 0; i < SEGMENT_BATCH; i++) {
+        dic_item_init(&batch->items[i]);
+    }
+    return batch;
+}
+
+void dic_ledger_batch_destroy(struct dic_ledger_batch **batch)
 {
     for (int i = 0; i < SEGMENT_BATCH; i++) {
         dic_item_clean_up(&(*batch)->items[i]);
@@ -68,23 +78,39 @@ static void batch_destroy(struct batch **batch)
     dic_free(*batch);
 }
 
+enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, const char *job_id, uint32_t first,
+                                    uint32_t count, struct dic_ledger_batch *batch,
+                                    struct dic_err *err)
+{
+    const struct dic_table *table = &ledger->options.table;
+    batch->first = first;
+    batch->count = count < SEGMENT_BATCH ? count : SEGMENT_BATCH;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        dic_ledger_segment_pk(batch->pks[i], job_id, first + i);
+        batch->views[i] = dic_str(batch->pks[i]);
+    }
+    enum dic_code code =
+        table->ops->get_many(table->impl, batch->views, batch->count, batch->items, err);
+    batch->count = code == DIC_OK ? batch->count : 0;
+    return code;
+}
+
+const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch,
+                                             uint32_t segment)
+{
+    return segment >= batch->first && segment - batch->first < batch->count
+               ? &batch->items[segment - batch->first]
+               : NULL;
+}
+
 enum dic_code dic_ledger_read_segments(struct dic_ledger *ledger, const char *job_id,
                                        uint32_t count, dic_ledger_segment_visit visit,
                                        void *context, struct dic_err *err)
 {
-    const struct dic_table *table = &ledger->options.table;
-    DIC_CLEANUP(batch_destroy) struct batch *batch = dic_calloc(1, sizeof *batch);
-    for (int i = 0; i < SEGMENT_BATCH; i++) {
-        dic_item_init(&batch->items[i]);
-    }
-    for (uint32_t first = 0; first < count; first += SEGMENT_BATCH) {
-        const uint32_t some = count - first < SEGMENT_BATCH ? count - first : SEGMENT_BATCH;
-        for (uint32_t i = 0; i < some; i++) {
-            dic_ledger_segment_pk(batch->pks[i], job_id, first + i);
-            batch->views[i] = dic_str(batch->pks[i]);
-        }
-        DIC_TRY(table->ops->get_many(table->impl, batch->views, some, batch->items, err));
-        for (uint32_t i = 0; i < some; i++) {
+    DIC_CLEANUP(dic_ledger_batch_destroy) struct dic_ledger_batch *batch = dic_ledger_batch_new();
+    for (uint32_t first = 0; first < count; first += batch->count) {
+        DIC_TRY(dic_ledger_batch_read(ledger, job_id, first, count - first, batch, err));
+        for (uint32_t i = 0; i < batch->count; i++) {
             DIC_TRY(visit(context, first + i, &batch->items[i], err));
         }
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a queue lost or nobody sent: who sends them again, when, and how many at most. */
+/* Messages that a queue lost or nobody sent: who sends them again, when, and how many at most. And
+ * what a process left undone, done by the next one that comes by. */
 #include "test.h"
 
 #include "ledger_rig.h"
@@ -211,6 +212,133 @@ static void a_job_that_waits_for_hours_is_not_sent_again_at_each_look(void **sta
     assert_int_equal(sent, SENDING_LOOKS * MOST_A_LOOK);
 }
 
+/* ---- what a dead process left ---- */
+
+/* What happens just before an operation on the table, once: it fails, or somebody cancels. */
+struct incident {
+    struct dic_ledger_rig *rig;
+    const char *op;
+    const char *prefix;    /* of the key */
+    const char *cancelled; /* NULL: the operation fails */
+    uint32_t seen;
+    uint32_t at; /* the how manieth such operation it is */
+};
+
+static enum dic_table_fault happen(void *context, const char *op, struct dic_str pk)
+{
+    struct incident *incident = context;
+    const struct dic_job_store *jobs = &incident->rig->jobs;
+    if (strcmp(op, incident->op) != 0 || !dic_str_starts_with(pk, dic_str(incident->prefix)) ||
+        ++incident->seen != incident->at) {
+        return DIC_TABLE_GO_ON;
+    }
+    if (incident->cancelled == NULL) {
+        return DIC_TABLE_FAIL;
+    }
+    assert_ok(jobs->ops->stop(jobs->impl, incident->cancelled, DIC_JOB_CANCELLING,
+                              DIC_STR_LIT("request"), NULL));
+    return DIC_TABLE_GO_ON;
+}
+
+static void let_happen(struct dic_ledger_rig *rig, struct incident *incident)
+{
+    incident->rig = rig;
+    rig->decide = happen;
+    rig->context = incident;
+}
+
+static enum dic_code book_failing(struct dic_ledger_rig *rig, const char *id, uint32_t chunk,
+                                  uint32_t failed)
+{
+    const struct dic_booking booking = {.chunk = chunk,
+                                        .succeeded = 1 - failed,
+                                        .failed = failed,
+                                        .model_json = DIC_STR_LIT("{\"name\":\"first\"}")};
+    enum dic_book_result result;
+    return rig->jobs.ops->book(rig->jobs.impl, id, &booking, &result, NULL);
+}
+
+static bool is_booked_for_the_next(struct dic_ledger_rig *rig, const char *id, uint32_t chunk)
+{
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
+    struct dic_chunk out = {0};
+    dic_buf_init(&memory, 1000);
+    assert_ok(rig->jobs.ops->get_chunk(rig->jobs.impl, id, chunk, &out, &memory, NULL));
+    return out.booked;
+}
+
+static void the_next_one_notes_the_start_and_model_of_who_booked_and_died(void **state)
+{
+    struct dic_ledger_rig *rig = *state;
+    struct incident death = {.op = "update", .prefix = "M#", .at = 1};
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
+    struct dic_job job = {0};
+    char id[DIC_ID_SIZE];
+    dic_buf_init(&memory, 10000);
+    dic_ledger_rig_plan(rig, 1, 2, -1, id);
+    let_happen(rig, &death);
+    assert_code(book_failing(rig, id, 0, 0), DIC_E_UPSTREAM);
+    assert_true(is_booked_for_the_next(rig, id, 0));
+    assert_ok(rig->jobs.ops->peek(rig->jobs.impl, id, &job, &memory, NULL));
+    assert_true(job.started_ms > 0);
+    assert_view(job.model_json, "{\"name\":\"first\"}");
+}
+
+static void the_next_one_fails_the_job_whose_failures_nobody_lived_to_count(void **state)
+{
+    struct dic_ledger_rig *rig = *state;
+    struct incident death = {.op = "update", .prefix = "M#", .at = 1};
+    char id[DIC_ID_SIZE];
+    dic_ledger_rig_plan(rig, 1, 3, 0, id);
+    let_happen(rig, &death);
+    assert_code(book_failing(rig, id, 0, 1), DIC_E_UPSTREAM);
+    assert_int_equal(dic_ledger_rig_get(rig, id).state, DIC_JOB_RUNNING);
+    assert_true(is_booked_for_the_next(rig, id, 0));
+    assert_int_equal(dic_ledger_rig_get(rig, id).state, DIC_JOB_FAILED);
+    assert_int_equal(dic_ledger_rig_get(rig, id).totals.skipped, 2);
+}
+
+static void who_books_late_does_what_the_first_one_did_not(void **state)
+{
+    struct dic_ledger_rig *rig = *state;
+    struct incident death = {.op = "update", .prefix = "M#", .at = 1};
+    char id[DIC_ID_SIZE];
+    dic_ledger_rig_plan(rig, 1, 3, 0, id);
+    let_happen(rig, &death);
+    assert_code(book_failing(rig, id, 0, 1), DIC_E_UPSTREAM);
+    assert_int_equal(dic_ledger_rig_book(rig, id, 0, 1, 0), DIC_BOOK_LATE);
+    assert_int_equal(dic_ledger_rig_get(rig, id).state, DIC_JOB_FAILED);
+    assert_int_equal(dic_ledger_rig_get(rig, id).totals.failed, 1);
+}
+
+/* The canceller dies right after its STOP, which comes between a look of another and its write. */
+static void a_stop_that_comes_before_the_end_is_sealed_by_who_would_have_ended_the_job(void **state)
+{
+    struct dic_ledger_rig *rig = *state;
+    char id[DIC_ID_SIZE];
+    struct incident stop = {.op = "get", .prefix = "S#", .at = 1, .cancelled = id};
+    assert_ok(dic_ledger_rig_submit(rig, 1, 1, "", id, NULL));
+    let_happen(rig, &stop); /* as COMPLETE reads whether the segment is full */
+    assert_int_equal(dic_ledger_rig_book(rig, id, 0, 1, 0), DIC_BOOKED);
+    assert_int_equal(stop.seen, 1);
+    assert_int_equal(dic_ledger_rig_get(rig, id).state, DIC_JOB_CANCELLED);
+    assert_int_equal(dic_ledger_rig_get(rig, id).totals.succeeded, 1);
+}
+
+static void a_stop_that_comes_before_a_failure_is_sealed_by_who_would_have_failed_the_job(
+    void **state)
+{
+    struct dic_ledger_rig *rig = *state;
+    char id[DIC_ID_SIZE];
+    struct incident stop = {.op = "update", .prefix = "S#", .at = 1, .cancelled = id};
+    dic_ledger_rig_plan(rig, 1, 3, 0, id);
+    let_happen(rig, &stop); /* as the chunk is booked */
+    assert_ok(book_failing(rig, id, 0, 1));
+    assert_int_equal(dic_ledger_rig_get(rig, id).state, DIC_JOB_CANCELLED);
+    assert_int_equal(dic_ledger_rig_get(rig, id).totals.failed, 1);
+    assert_int_equal(dic_ledger_rig_get(rig, id).totals.skipped, 2);
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -223,6 +351,11 @@ int main(void)
         CASE(a_plan_message_behind_a_backlog_is_sent_again_ever_more_seldom),
         CASE(under_a_backlog_that_never_ends_every_lost_message_is_sent_in_the_end),
         CASE(a_job_that_waits_for_hours_is_not_sent_again_at_each_look),
+        CASE(the_next_one_notes_the_start_and_model_of_who_booked_and_died),
+        CASE(the_next_one_fails_the_job_whose_failures_nobody_lived_to_count),
+        CASE(who_books_late_does_what_the_first_one_did_not),
+        CASE(a_stop_that_comes_before_the_end_is_sealed_by_who_would_have_ended_the_job),
+        CASE(a_stop_that_comes_before_a_failure_is_sealed_by_who_would_have_failed_the_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
