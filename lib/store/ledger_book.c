@@ -76,9 +76,8 @@ static enum dic_code follow_up_read(const struct booked *booked, struct dic_err 
     }
     DIC_TRY(code);
     DIC_TRY(dic_ledger_state(&job, &state, err));
-    return dic_job_is_open(state)
-               ? follow_up(booked, &job, NULL, err)
-               : dic_ledger_go_on(booked->ledger, booked->job_id, &job, err);
+    return dic_job_is_open(state) ? follow_up(booked, &job, NULL, err)
+                                  : dic_ledger_go_on(booked->ledger, booked->job_id, &job, err);
 }
 
 /* ---- reading ---- */

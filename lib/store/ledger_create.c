@@ -255,10 +255,9 @@ static void send_first(struct dic_ledger *ledger, const char *job_id, const stru
     struct dic_err err = {0};
     uint32_t sent = 0;
     note_unsent(job_id,
-                parts->segment.exists
-                    ? dic_ledger_send_chunks(ledger, job_id, 0, &parts->segment, DIC_SEGMENT_CHUNKS,
-                                             &sent, &err)
-                    : send_plan(ledger, job_id, &err),
+                parts->segment.exists ? dic_ledger_send_chunks(ledger, job_id, 0, &parts->segment,
+                                                               DIC_SEGMENT_CHUNKS, &sent, &err)
+                                      : send_plan(ledger, job_id, &err),
                 &err);
 }
 

@@ -221,8 +221,8 @@ static enum dic_code all_full(struct dic_ledger *ledger, const char *job_id, uin
 }
 
 /* FINALIZING when all is there. A job with more failures than allowed is stopped, and does not
- * succeed, whoever overlooked it before; while it is planned only the full segments can tell. job is
- * what it is then. */
+ * succeed, whoever overlooked it before; while it is planned only the full segments can tell. job
+ * is what it is then. */
 static enum dic_code complete_open(struct dic_ledger *ledger, const char *job_id,
                                    struct dic_item *job, struct dic_err *err)
 {

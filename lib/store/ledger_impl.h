@@ -67,8 +67,8 @@ DIC_MUST_USE enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, cons
                                                  struct dic_err *err);
 const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch,
                                              uint32_t segment);
-/* Segments [0, count), each consistent, many in one request. An item that is not there is given too.
- * Return other than DIC_OK to stop. */
+/* Segments [0, count), each consistent, many in one request. An item that is not there is given
+ * too. Return other than DIC_OK to stop. */
 typedef enum dic_code (*dic_ledger_segment_visit)(void *context, uint32_t segment,
                                                   const struct dic_item *item, struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_read_segments(struct dic_ledger *ledger, const char *job_id,
@@ -147,9 +147,9 @@ DIC_MUST_USE enum dic_code dic_ledger_send_once(struct dic_ledger *ledger, const
                                                 uint32_t segment, const struct dic_item *item,
                                                 struct dic_err *err);
 
-/* A job whose list is cut otherwise than its caller did: into chunks of `cut` images, as one segment
- * or for a planner. Views point into lines and at each other, so it must not be moved. INTERNAL: no
- * chunk can have so many images. */
+/* A job whose list is cut otherwise than its caller did: into chunks of `cut` images, as one
+ * segment or for a planner. Views point into lines and at each other, so it must not be moved.
+ * INTERNAL: no chunk can have so many images. */
 struct dic_ledger_recut {
     struct dic_new_job job;
     struct dic_segment_plan segment;
@@ -234,8 +234,8 @@ DIC_MUST_USE enum dic_code dic_ledger_set_tally_ttl(struct dic_ledger *ledger, c
 
 /* ---- stops (ledger_seal.c) ---- */
 
-/* STOP when more images failed than the job allows, which stopped_out tells; job is what it is then,
- * whoever stopped it. check_failures does COMPLETE behind it. */
+/* STOP when more images failed than the job allows, which stopped_out tells; job is what it is
+ * then, whoever stopped it. check_failures does COMPLETE behind it. */
 DIC_MUST_USE enum dic_code dic_ledger_stop_if_failing(struct dic_ledger *ledger, const char *job_id,
                                                       struct dic_item *job, int64_t failed,
                                                       bool *stopped_out, struct dic_err *err);

@@ -95,8 +95,7 @@ enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, const char *job_i
     return code;
 }
 
-const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch,
-                                             uint32_t segment)
+const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch, uint32_t segment)
 {
     return segment >= batch->first && segment - batch->first < batch->count
                ? &batch->items[segment - batch->first]

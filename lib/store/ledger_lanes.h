@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same few requests for each of a job's segments, several at a time: a job of ten million images
- * has thousands, and one after the other they take the sum of their round trips. The protocol has
- * no order among segments. One ledger runs at most DIC_LEDGER_LANES_MAX threads for this at a time,
- * whoever asks; without a free one the caller's own does all. Any thread may call.
+ * The same few requests for each of a job's segments, several at a time: a job of ten million
+ * images has thousands, and one after the other they take the sum of their round trips. The
+ * protocol has no order among segments. One ledger runs at most DIC_LEDGER_LANES_MAX threads for
+ * this at a time, whoever asks; without a free one the caller's own does all. Any thread may call.
  */
 #ifndef DIC_STORE_LEDGER_LANES_H
 #define DIC_STORE_LEDGER_LANES_H

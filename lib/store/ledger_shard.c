@@ -230,9 +230,8 @@ static enum dic_code visit_chunk(struct page *page, uint32_t chunk, const struct
     char object[DIC_LEDGER_KEY_SIZE];
     dic_ledger_shard_object(object, page->job_id, chunk, entry->attempt);
     dic_buf_clear(&page->bytes);
-    enum dic_code code =
-        results->ops->get(results->impl, dic_str(object), (int64_t)page->bytes.ceiling - 1,
-                          &page->bytes, NULL, err);
+    enum dic_code code = results->ops->get(
+        results->impl, dic_str(object), (int64_t)page->bytes.ceiling - 1, &page->bytes, NULL, err);
     DIC_TRY(dic_ledger_object_read(code, object, err));
     struct dic_str all = dic_buf_view(&page->bytes);
     size_t head = dic_str_find(all, '\n');

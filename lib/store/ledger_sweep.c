@@ -110,11 +110,11 @@ static void note_done(const struct dic_item *job, int64_t done, struct visit *vi
 }
 
 /* How many messages a visit may send again. Ones that only wait their turn, or are being worked on,
- * would be doubled. Where the queue holds nothing at all they are lost, and where it hides some only
- * the first visits that find no progress are likely to be right: after that they get ever more seldom
- * (1, 2, 4, 8, … visits), and under a backlog that never ends they begin late and send a part. A
- * part is enough: once it is booked the next one is at the front. So a job that stands still for v
- * visits has each message sent again at most 1 + log2(v) times. */
+ * would be doubled. Where the queue holds nothing at all they are lost, and where it hides some
+ * only the first visits that find no progress are likely to be right: after that they get ever more
+ * seldom (1, 2, 4, 8, … visits), and under a backlog that never ends they begin late and send a
+ * part. A part is enough: once it is booked the next one is at the front. So a job that stands
+ * still for v visits has each message sent again at most 1 + log2(v) times. */
 static uint32_t may_resend(const struct sweep *sweep, int64_t still)
 {
     const bool is_power = still > 0 && (still & (still - 1)) == 0;
@@ -216,8 +216,7 @@ static enum dic_code sweep_running(struct sweep *sweep, const char *job_id, stru
     }
     note_done(job, sums.booked, visit);
     if (visit->still > 0 || sums.full == segments) {
-        DIC_TRY(
-            repair_segments(sweep, job_id, segments, may_resend(sweep, visit->still), err));
+        DIC_TRY(repair_segments(sweep, job_id, segments, may_resend(sweep, visit->still), err));
     }
     return dic_ledger_complete(sweep->ledger, job_id, err);
 }

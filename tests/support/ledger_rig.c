@@ -116,7 +116,8 @@ void dic_ledger_rig_plan(struct dic_ledger_rig *rig, uint32_t segments, uint32_t
     assert_ok(ops->create(rig->jobs.impl, &job, id_out, &result, &sent, NULL));
     assert_ok(ops->begin_plan(rig->jobs.impl, id_out, &next, &resume, NULL));
     for (uint32_t s = 0; s < segments; s++) {
-        struct dic_segment_plan plan = {.segment = s, .chunks = chunks, .is_last = s + 1 == segments};
+        struct dic_segment_plan plan = {
+            .segment = s, .chunks = chunks, .is_last = s + 1 == segments};
         plan.chunk_count = plan.is_last ? last_chunks : DIC_SEGMENT_CHUNKS;
         for (uint32_t i = 0; i < plan.chunk_count; i++) {
             chunks[i] = (struct dic_chunk_plan){(int64_t)s * DIC_SEGMENT_CHUNKS + i, 1,

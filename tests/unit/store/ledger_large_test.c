@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a job of 20,000 chunks costs: how many requests there are, and how many one after the other. */
+/* What a job of 20,000 chunks costs: how many requests there are, and how many one after the other.
+ */
 #include "test.h"
 
 #include "base/thread.h"

@@ -22,8 +22,8 @@ static struct dic_queue_fault lose(void *context, const struct dic_queue_call *c
         call->message->kind == DIC_MESSAGE_CHUNK && call->message->chunk == losses->chunk &&
         losses->lose > 0) {
         losses->lose--;
-        return (struct dic_queue_fault){.kind = losses->refuses ? DIC_QUEUE_FAILS
-                                                                : DIC_QUEUE_DROPS};
+        return (struct dic_queue_fault){.kind =
+                                            losses->refuses ? DIC_QUEUE_FAILS : DIC_QUEUE_DROPS};
     }
     return (struct dic_queue_fault){.kind = DIC_QUEUE_WORKS};
 }
@@ -139,7 +139,8 @@ static void chunks_that_are_being_worked_on_are_sent_again_ever_more_seldom(void
     size_t count = 0;
     uint32_t sent = 0;
     assert_ok(dic_ledger_rig_submit(rig, 1, 1, "", id, NULL));
-    assert_ok(rig->queue.ops->receive(rig->queue.impl, &delivery, 1, VISIBILITY_S, 0, &count, NULL));
+    assert_ok(
+        rig->queue.ops->receive(rig->queue.impl, &delivery, 1, VISIBILITY_S, 0, &count, NULL));
     assert_int_equal(count, 1);
     for (int i = 0; i < LOOKS; i++) {
         look(rig);

@@ -80,8 +80,9 @@ static void a_list_is_cut_as_its_first_backend_began_to(void **state)
         struct dic_chunk last = chunk_of(rig, id, 3, &memory);
         assert_int_equal(last.images, 10);
         assert_int_equal(last.first_image, 60);
-        assert_view(last.lines, "\"image-60\"\n\"image-61\"\n\"image-62\"\n\"image-63\"\n\"image-64\"\n"
-                                "\"image-65\"\n\"image-66\"\n\"image-67\"\n\"image-68\"\n\"image-69\"\n");
+        assert_view(last.lines,
+                    "\"image-60\"\n\"image-61\"\n\"image-62\"\n\"image-63\"\n\"image-64\"\n"
+                    "\"image-65\"\n\"image-66\"\n\"image-67\"\n\"image-68\"\n\"image-69\"\n");
     }
 }
 
