@@ -299,7 +299,7 @@ static void errors_become_reactions(void **state)
     } cases[] = {
         {400,
          "{'__type':'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException','message':'x'}",
-         DIC_E_NOT_FOUND},
+         DIC_E_UPSTREAM},
         {400, "{'__type':'com.amazon.coral.validate#ValidationException','message':'bad path'}",
          DIC_E_INTERNAL},
         {400,
