@@ -58,7 +58,7 @@ def test_a_bucket_that_cannot_be_listed_or_read_is_the_jobs_reason(deployment, p
     photos.put_images({"lists/a.jsonl": b'"test/image.jpg"\n'})
     deployment.proxy.add(make(), method="GET", **of_images(photos))
     client = deployment.client
-    done = client.wait(client.job(**source), 60)
+    done = client.wait(client.job(**source))
     assert done["status"] == "failed", done
     assert word in done["reason"], done
 
@@ -251,7 +251,7 @@ def test_an_item_that_lacks_an_attribute_harms_its_own_job_only(deployment, phot
     assert answer.status_code in (200, 500), answer.text
     assert worker.is_running and deployment.backends[0].is_running
     change_item(photos, pk, "SET #a = :v", ExpressionAttributeNames={"#a": attribute}, ExpressionAttributeValues={":v": good})
-    done = client.wait(job, 60)
+    done = client.wait(job)
     assert done["progress"]["total"] == 2 and done["status"] in ("succeeded", "completed_with_failures"), done
     assert [row["index"] for row in client.rows(job)] == [0, 1]
 
