@@ -44,9 +44,11 @@ static enum dic_code reaction(const struct dic_json_call *call, enum dic_code co
 }
 
 /* Not NOT_FOUND: who took it for a job that is gone would drop the job's messages. */
-static enum dic_code no_table(const struct dic_dynamodb_table *table, struct dic_err *err)
+static enum dic_code no_table(const struct dic_dynamodb_table *table, const char *operation,
+                              struct dic_err *err)
 {
-    (void)dic_fail(err, DIC_E_UPSTREAM, "there is no table '%s' at %s (ResourceNotFoundException)",
+    (void)dic_fail(err, DIC_E_UPSTREAM,
+                   "%s: there is no table '%s' at %s (ResourceNotFoundException)", operation,
                    table->name, dic_aws_endpoint(table->aws, DIC_AWS_DYNAMODB));
     if (err != NULL) {
         err->retryable = false;
@@ -61,7 +63,7 @@ static enum dic_code send_conditional(const struct dic_dynamodb_table *table,
 {
     enum dic_code code = dic_json_call_send(table->aws, call, err);
     if (code != DIC_OK && dic_json_call_failed_with(call, "ResourceNotFoundException")) {
-        return no_table(table, err);
+        return no_table(table, call->operation, err);
     }
     if (code != DIC_OK) {
         code = dic_aws_recode(err, reaction(call, code));

@@ -339,7 +339,7 @@ static void a_missing_table_is_no_missing_item_and_comes_back_by_no_retry(void *
     assert_code(get(), DIC_E_UPSTREAM);
     assert_int_equal(err.code, DIC_E_UPSTREAM);
     assert_false(err.retryable);
-    assert_message_has("there is no table 'jobs'");
+    assert_message_has("GetItem: there is no table 'jobs'");
 }
 
 static int answer_without_end(void *context, struct dic_str body, struct dic_buf *answer)

@@ -251,7 +251,7 @@ static void a_ping_reads_an_item_that_is_not_there(void **state)
     PLAY({400, "{'__type':'x#ResourceNotFoundException','message':'no table'}", 0});
     assert_code(table.ops->ping(table.impl, &err), DIC_E_UPSTREAM);
     assert_false(err.retryable);
-    assert_non_null(strstr(err.msg, "there is no table 'jobs'"));
+    assert_non_null(strstr(err.msg, "GetItem: there is no table 'jobs'"));
 }
 
 static enum dic_code open_named(const char *name)
