@@ -7,7 +7,7 @@ import pytest
 
 import aws_env
 import faults
-from deployment import Deployment, sample_photos
+from deployment import PATIENCE_SECONDS, Deployment, sample_photos
 from fault_proxy import FaultProxy
 
 WORKER = {"DECODERS": "1", "LANES": "1", "VISIBILITY_S": "3"}
@@ -25,7 +25,7 @@ def plan_message(job):
     return json.dumps({"v": 1, "tenant": "default", "kind": "plan", "job": job, "chunk": 0})
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so after {seconds} s"
@@ -62,7 +62,7 @@ def test_a_chunk_that_ends_every_worker_becomes_error_rows(aws, ministack, tmp_p
             good = client.job(s3_keys=[PHOTO] * 3)
             assert client.wait(good)["status"] == "succeeded"
             job = client.job(s3_keys=[PHOTO, "poison.jpg", PHOTO])
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while client.status(job)["status"] not in ("completed_with_failures", "succeeded"):
                 assert time.monotonic() < deadline
                 if not worker.is_running:
@@ -97,7 +97,7 @@ def test_what_is_not_ours_ends_in_the_dead_letter_queue_and_stays(aws, tmp_path)
         assert client.wait(client.job(s3_keys=[PHOTO]))["status"] == "succeeded"
         assert worker.log().count('"event":"message_not_ours"') == 2 * len(NOT_OURS), "each once in each queue"
     found = set()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while found != set(NOT_OURS):
         assert time.monotonic() < deadline, found
         answer = aws.sqs.receive_message(QueueUrl=aws.dlq_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
