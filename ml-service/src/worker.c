@@ -77,7 +77,7 @@ void dic_worker_start(const struct dic_worker_options *options, struct dic_worke
 {
     struct dic_worker *worker = dic_calloc(1, sizeof *worker);
     worker->options = *options;
-    worker->chunk_size = 1;
+    worker->chunk_size = options->chunk_images; /* until some were seen */
     worker->last_beat_ms = dic_clock_mono_ms(options->clock);
     if (worker->options.pollers > DIC_WORKER_THREADS_MAX) {
         worker->options.pollers = DIC_WORKER_THREADS_MAX;

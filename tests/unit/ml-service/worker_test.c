@@ -295,6 +295,21 @@ static void many_chunks_of_many_jobs_are_each_booked_once(void **state)
     assert_depth(0, 0);
 }
 
+/* Others of the job are for other workers, who may be idle. */
+static void the_first_receive_asks_for_what_fills_the_window(void **state)
+{
+    (void)state;
+    stages.decode.tickets = 0;
+    put("a", "g7");
+    make_job(&plain, 6, 2, "\"a\"\n\"a\"\n");
+    start_worker_with(1, 32);
+    dic_gate_await_waiting(&stages.decode, 2);
+    assert_depth(2, 4);
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    await_end();
+    assert_int_equal(counts().rows_succeeded, 12);
+}
+
 static void a_local_store_removes_the_message_itself(void **state)
 {
     (void)state;
@@ -1421,6 +1436,7 @@ int main(void)
         CASE(a_chunk_is_classified_booked_and_its_message_removed),
         CASE(below_the_threshold_the_label_is_unknown),
         CASE(many_chunks_of_many_jobs_are_each_booked_once),
+        CASE(the_first_receive_asks_for_what_fills_the_window),
         CASE(a_local_store_removes_the_message_itself),
         CASE(the_message_of_a_booked_chunk_is_removed_without_work),
         CASE(of_two_bookings_the_first_counts),
