@@ -171,7 +171,7 @@ EXPECTED = {
         "timeout": "DENIED 2 (absent) / DENIED 3 (absent)",
         "reset": "DENIED 2 (absent) / DENIED 3 (absent)",
         "500": "DENIED 2 (absent) / DENIED 3 (absent, 1 left)",
-        "503": "DENIED 2 (absent) / DENIED 3 (absent, 1 left)",
+        "503": "DENIED 2 (absent) / DENIED 5 (absent, 1 left)",
         "throttle": "DENIED 2 (absent) / DENIED 3 (absent, 1 left)",
         "expired token": "DENIED 2 (absent) / DENIED 1 (absent, 1 left)",
         "skewed clock": "DENIED 2 (absent) / DENIED 2 (absent)",

@@ -131,7 +131,8 @@ def create(p, request, job, cut):
     if not there:
         if request.kind == "keys" and cut != p.chunk_images:  # while a new version is rolled out
             w.reached.add("another cut")
-        won, there = yield from create_parts(p, request, job, p.chunk_images if w.bug == "helper_cuts_its_own_way" else cut)
+        cut = p.chunk_images if w.bug == "helper_cuts_its_own_way" else cut
+        won, there = yield from create_parts(p, request, job, cut)
     if won or w.bug != "replay_sends_nothing":  # who created it may have died before it had sent all
         try:
             yield from (send_first(p, job, there) if won else send_again(p, job, there))
@@ -573,7 +574,7 @@ def finalize(p, job, m):
 
 def in_any_order(w, count):
     """Of segments: several are closed at once, and none waits for another."""
-    return w.random.sample(range(count), count)
+    return w.random.sample(range(count), max(count, 0))
 
 
 def ending(p, m, state, segments, ttl):
