@@ -35,7 +35,7 @@ test-deep: test-deps build ## TSan, Valgrind, the hostile corpus and long crash 
 
 bench: test-deps build ## measure what docs/benchmarks.md states
 	@tools/install-deps bench
-	@bench/run
+	@bench/run && build/venv/bin/python bench/aws_load
 
 coverage: test-deps ## line coverage of lib and the services
 	@tools/install-deps coverage
