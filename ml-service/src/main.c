@@ -142,7 +142,6 @@ static void start_helpers(void)
 {
     const struct dic_dead_letters_options letters = {
         .jobs = dic_aws_store_jobs(app.store),
-        .queue = dic_aws_store_queue(app.store),
         .dead = dic_aws_store_dead(app.store),
         .results = dic_aws_store_results(app.store),
         .model = app.engine.model,
@@ -198,6 +197,9 @@ static int run(void)
         dic_log_message(DIC_LOG_INFO, "stopping", "%s", err.msg);
     } else {
         status = dic_program_failed(&program, &err);
+    }
+    if (app.engine.worker != NULL) {
+        dic_worker_let_go(app.engine.worker); /* so that nothing new is begun meanwhile */
     }
     dic_dead_letters_stop(app.dead_letters);
     dic_engine_drain(&app.engine);

@@ -2,7 +2,7 @@
 /*
  * The files of a model that was fetched, held in memory: without names, without a place on a disk
  * (a task's root may be read-only), seen by this process and its children alone, and gone with
- * them, whatever ends them. They count as memory of the process. See docs/adr/0015.
+ * them, whatever ends them. They count as memory of the process. See docs/adr/0016.
  */
 #ifndef DIC_ML_MODEL_FILES_H
 #define DIC_ML_MODEL_FILES_H

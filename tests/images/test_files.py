@@ -17,7 +17,7 @@ LIMIT_MB = {"backend-service": 30, "ml-service": 150}
 # Opened at run time, so that no other file names them: by the C library to end threads, and by OpenVINO.
 OPENED = {"backend-service": {"libgcc_s.so.1"},
           "ml-service": {"libopenvino_intel_cpu_plugin.so", "libopenvino_ir_frontend.so.2640",
-                         "libopenvino_onnx_frontend.so.2640", "libhwloc.so.15"}}
+                         "libopenvino_onnx_frontend.so.2640"}}
 ALLOWED = re.compile(rf"""usr/bin/(backend-service|ml-service)
     |lib64/ld-linux-x86-64\.so\.2 |{LIBRARIES}/lib[\w.+-]+\.so[\d.]* |{OPENVINO}/lib[\w.]+\.so[\d.]*
     |{MODEL}/(model\.(xml|bin|json)|labels\.txt|PROVENANCE\.md)

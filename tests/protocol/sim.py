@@ -32,7 +32,7 @@ the planner over the memory adapters of sim_world.c. What corresponds to what:
     World: get, put, update, outbox      port table.h: get, put, update, query
     put_object, get_object; Listings     port blob_store.h: put (if_absent), get; list
     send, receive, give_back, delete,    port job_queue.h: send, receive, extend by 0, remove,
-      visible_messages                     depth
+      queue_state                          depth
     a process; one yield                 an actor; one operation of a port, before which another actor may run
     "fail"                               fails: UPSTREAM, applied or not
     "crash"                              kills: all further operations of the actor do nothing and fail
