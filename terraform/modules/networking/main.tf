@@ -25,9 +25,9 @@ locals {
   public_subnets  = try(zipmap(local.zones, local.cidrs.public), {})
   private_subnets = try(zipmap(local.zones, local.cidrs.private), {})
 
-  # First and last address of each range as numbers, in the order of the first: neighbours overlap if any two do.
+  # First address of each range as a number, and how many there are.
   ranges = {
-    for cidr in concat([var.vpc_cidr], local.cidrs.public, local.cidrs.private) : cidr => {
+    for cidr in distinct(concat([var.vpc_cidr], local.cidrs.public, local.cidrs.private)) : cidr => {
       first = sum([for index, octet in split(".", cidrhost(cidr, 0)) : tonumber(octet) * pow(256, 3 - index)])
       size  = pow(2, 32 - tonumber(split("/", cidr)[1]))
     }
