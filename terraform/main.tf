@@ -115,6 +115,7 @@ module "networking" {
   allowed_cidr_blocks = var.allowed_cidr_blocks
   https_enabled       = var.https != null
   backend_port        = local.backend_port
+  flow_logs_enabled   = var.flow_logs_enabled
   flow_log_role_arn   = module.iam.flow_log_role_arn
   flow_log_group_name = local.flow_log_group
   log_retention_days  = var.log_retention_days
@@ -153,6 +154,7 @@ module "iam" {
   cluster_name          = local.name
   repository_arns       = values(module.container_registry.repository_arns)
   log_group_names       = values(local.log_groups)
+  flow_logs_enabled     = var.flow_logs_enabled
   flow_log_group_name   = local.flow_log_group
   image_bucket_arn      = module.storage.image_bucket_arn
   result_bucket_arn     = module.storage.result_bucket_arn
@@ -171,6 +173,7 @@ module "load_balancer" {
   security_group_id           = module.networking.load_balancer_security_group_id
   backend_port                = local.backend_port
   https                       = var.https
+  access_logs_enabled         = var.access_logs_enabled
   access_log_bucket           = module.storage.access_log_bucket
   web_acl_arn                 = var.web_acl_arn
   deletion_protection_enabled = var.deletion_protection_enabled

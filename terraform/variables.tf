@@ -294,9 +294,9 @@ variable "subnet_cidrs" {
 }
 
 variable "egress" {
-  description = "How tasks reach ECR, SQS and CloudWatch: interface_endpoints (no way to the internet), nat_gateway (cheapest) or nat_gateway_per_zone."
+  description = "How tasks reach ECR, SQS and CloudWatch: nat_gateway (cheapest), nat_gateway_per_zone, or interface_endpoints (no way to the internet)."
   type        = string
-  default     = "interface_endpoints"
+  default     = "nat_gateway"
 
   validation {
     condition     = contains(["interface_endpoints", "nat_gateway", "nat_gateway_per_zone"], var.egress)
@@ -395,6 +395,12 @@ variable "log_retention_days" {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
     error_message = "log_retention_days is ${var.log_retention_days}; CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
   }
+}
+
+variable "flow_logs_enabled" {
+  description = "Whether connections that the VPC refuses are logged."
+  type        = bool
+  default     = false
 }
 
 variable "access_logs_enabled" {

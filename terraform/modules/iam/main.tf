@@ -6,19 +6,13 @@ locals {
   log_stream_arns = [for name in var.log_group_names : "arn:${local.arn_prefix}:${name}:log-stream:*"]
   flow_group_arn  = "arn:${local.arn_prefix}:${var.flow_log_group_name}"
 
-  roles = {
-    execution = data.aws_iam_policy_document.trust_tasks.json
-    backend   = data.aws_iam_policy_document.trust_tasks.json
-    worker    = data.aws_iam_policy_document.trust_tasks.json
-    flow-log  = data.aws_iam_policy_document.trust_flow_logs.json
-  }
-
-  policies = {
-    execution = data.aws_iam_policy_document.execution.json
-    backend   = data.aws_iam_policy_document.backend.json
-    worker    = data.aws_iam_policy_document.worker.json
-    flow-log  = data.aws_iam_policy_document.flow_log.json
-  }
+  roles = merge({
+    execution = { trust = data.aws_iam_policy_document.trust_tasks.json, policy = data.aws_iam_policy_document.execution.json }
+    backend   = { trust = data.aws_iam_policy_document.trust_tasks.json, policy = data.aws_iam_policy_document.backend.json }
+    worker    = { trust = data.aws_iam_policy_document.trust_tasks.json, policy = data.aws_iam_policy_document.worker.json }
+    }, var.flow_logs_enabled ? {
+    flow-log = { trust = data.aws_iam_policy_document.trust_flow_logs.json, policy = data.aws_iam_policy_document.flow_log.json }
+  } : {})
 }
 
 resource "aws_iam_role" "this" {
@@ -26,7 +20,7 @@ resource "aws_iam_role" "this" {
 
   # Roles are global: the region keeps two regions of one account apart.
   name               = "${var.name}-${each.key}-${var.region}"
-  assume_role_policy = each.value
+  assume_role_policy = each.value.trust
 
   lifecycle {
     precondition {
@@ -37,11 +31,11 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  for_each = local.policies
+  for_each = local.roles
 
   name   = each.key
   role   = aws_iam_role.this[each.key].id
-  policy = each.value
+  policy = each.value.policy
 }
 
 ################################################################################

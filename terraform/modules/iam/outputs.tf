@@ -24,8 +24,8 @@ output "worker_role_arn" {
 }
 
 output "flow_log_role_arn" {
-  description = "Role with which VPC flow logs are written."
-  value       = aws_iam_role.this["flow-log"].arn
+  description = "Role with which VPC flow logs are written; null without them."
+  value       = try(aws_iam_role.this["flow-log"].arn, null)
 
   depends_on = [aws_iam_role_policy.this]
 }

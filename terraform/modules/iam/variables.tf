@@ -35,6 +35,11 @@ variable "log_group_names" {
   type        = list(string)
 }
 
+variable "flow_logs_enabled" {
+  description = "Whether there is a role for VPC flow logs."
+  type        = bool
+}
+
 variable "flow_log_group_name" {
   description = "Log group that VPC flow logs go to."
   type        = string

@@ -16,10 +16,14 @@ resource "aws_lb" "this" {
   drop_invalid_header_fields = true
   enable_deletion_protection = var.deletion_protection_enabled
 
-  access_logs {
-    enabled = var.access_log_bucket != null
-    bucket  = var.access_log_bucket == null ? "" : var.access_log_bucket
-    prefix  = "load-balancer"
+  dynamic "access_logs" {
+    for_each = var.access_logs_enabled ? [1] : []
+
+    content {
+      enabled = true
+      bucket  = var.access_log_bucket
+      prefix  = "load-balancer"
+    }
   }
 }
 

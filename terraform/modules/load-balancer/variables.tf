@@ -49,8 +49,13 @@ variable "https" {
   }
 }
 
+variable "access_logs_enabled" {
+  description = "Whether access logs are written. Apart from the bucket, whose name a first plan does not know."
+  type        = bool
+}
+
 variable "access_log_bucket" {
-  description = "Bucket for access logs; null: none are written."
+  description = "Bucket that takes the access logs."
   type        = string
   default     = null
 }

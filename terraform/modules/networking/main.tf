@@ -312,10 +312,11 @@ resource "aws_security_group" "worker" {
   }
 }
 
+# With a NAT gateway the rule for it covers these too.
 resource "aws_vpc_security_group_egress_rule" "task_to_gateway" {
   for_each = {
     for pair in setproduct(keys(local.task_groups), local.gateway_services) :
-    "${pair[0]} ${pair[1]}" => { group = pair[0], service = pair[1] }
+    "${pair[0]} ${pair[1]}" => { group = pair[0], service = pair[1] } if length(local.nat_zones) == 0
   }
 
   security_group_id = local.task_groups[each.value.group]
@@ -341,7 +342,7 @@ resource "aws_vpc_security_group_egress_rule" "task_to_nat" {
   for_each = { for name, group in local.task_groups : name => group if length(local.nat_zones) > 0 }
 
   security_group_id = each.value
-  description       = "AWS through the NAT gateway"
+  description       = "AWS, through gateway endpoints and NAT gateway"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
@@ -378,6 +379,8 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint_from_task" {
 ################################################################################
 
 resource "aws_cloudwatch_log_group" "flow" {
+  count = var.flow_logs_enabled ? 1 : 0
+
   # checkov:skip=CKV_AWS_158: kms_key_arn sets a customer's key; without one CloudWatch's own encrypts
   name              = var.flow_log_group_name
   retention_in_days = var.log_retention_days
@@ -385,10 +388,12 @@ resource "aws_cloudwatch_log_group" "flow" {
 }
 
 resource "aws_flow_log" "this" {
+  count = var.flow_logs_enabled ? 1 : 0
+
   vpc_id          = aws_vpc.this.id
   traffic_type    = "REJECT"
   iam_role_arn    = var.flow_log_role_arn
-  log_destination = aws_cloudwatch_log_group.flow.arn
+  log_destination = aws_cloudwatch_log_group.flow[0].arn
 
   tags = { Name = var.name }
 }

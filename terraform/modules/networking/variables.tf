@@ -80,8 +80,13 @@ variable "backend_port" {
   type        = number
 }
 
+variable "flow_logs_enabled" {
+  description = "Whether refused connections are logged."
+  type        = bool
+}
+
 variable "flow_log_role_arn" {
-  description = "Role with which VPC flow logs are written."
+  description = "Role with which VPC flow logs are written; null without them."
   type        = string
 }
 
