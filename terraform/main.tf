@@ -99,6 +99,8 @@ module "container_registry" {
   source_root                 = local.source_root
   images                      = local.images
   platform                    = local.platform
+  base_image                  = var.base_image
+  pip_index_url               = var.pip_index_url
   deletion_protection_enabled = var.deletion_protection_enabled
   kms_key_arn                 = var.kms_key_arn
 }
@@ -190,7 +192,9 @@ module "ecs_cluster" {
   execution_role_arn   = module.iam.execution_role_arn
   log_retention_days   = var.log_retention_days
   force_new_deployment = var.force_new_deployment
-  kms_key_arn          = var.kms_key_arn
+
+  deployment_timeout_minutes = var.deployment_timeout_minutes
+  kms_key_arn                = var.kms_key_arn
 
   services = {
     backend = {

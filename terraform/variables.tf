@@ -160,9 +160,20 @@ variable "ml_capacity" {
 }
 
 variable "force_new_deployment" {
-  description = "Set for the one apply that changes backend_capacity or ml_capacity: in place then. Else that service is replaced."
+  description = "Set for the one apply that changes backend_capacity or ml_capacity, which takes a new deployment."
   type        = bool
   default     = false
+}
+
+variable "deployment_timeout_minutes" {
+  description = "Minutes that an apply waits for a service to run its new tasks."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.deployment_timeout_minutes >= 1 && var.deployment_timeout_minutes <= 60 && floor(var.deployment_timeout_minutes) == var.deployment_timeout_minutes
+    error_message = "deployment_timeout_minutes is ${var.deployment_timeout_minutes}; it must be a whole number from 1 to 60."
+  }
 }
 
 variable "backend_environment" {
@@ -207,6 +218,32 @@ variable "usd_per_million_images" {
   validation {
     condition     = var.usd_per_million_images >= 0 && var.usd_per_million_images <= 1000000 && floor(var.usd_per_million_images) == var.usd_per_million_images
     error_message = "usd_per_million_images is ${var.usd_per_million_images}; it must be a whole number from 0 to 1000000."
+  }
+}
+
+################################################################################
+# Images
+################################################################################
+
+variable "base_image" {
+  description = "Debian 13 image that the builds start from, such as debian:trixie-slim@sha256:…; null: the Dockerfiles' own. Another one rebuilds both images: for security updates."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.base_image == null ? true : can(regex("^[a-z0-9][a-zA-Z0-9._:/@-]*$", var.base_image))
+    error_message = "base_image is \"${var.base_image == null ? "" : var.base_image}\"; it must be the name of an image, with a tag or digest."
+  }
+}
+
+variable "pip_index_url" {
+  description = "Mirror of PyPI from which the build of ml-service gets the inference library, pinned by its hash; null: PyPI."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.pip_index_url == null ? true : can(regex("^https?://[^@ ]+$", var.pip_index_url))
+    error_message = "pip_index_url must be an http or https URL without a user or password: it is part of the state."
   }
 }
 

@@ -26,7 +26,7 @@ locals {
   # Path and content both count, so that a renamed file is a change.
   hashes = {
     for key, files in local.files : key => sha256(join("\n", concat(
-      [var.platform, var.images[key].dockerfile],
+      [var.platform, var.images[key].dockerfile, var.base_image == null ? "" : var.base_image],
       [for file in files : "${filesha256("${var.source_root}/${file}")} ${file}"],
     )))
   }
@@ -128,7 +128,11 @@ resource "docker_image" "this" {
     context    = var.source_root
     dockerfile = each.value.dockerfile
     platform   = var.platform
-    build_args = { REVISION = local.tags[each.key] }
+    build_args = merge(
+      # What /version and the image's labels say.
+      { VERSION = "0.0.0+${local.tags[each.key]}", REVISION = local.tags[each.key] },
+      { for name, value in { BASE_IMAGE = var.base_image, PIP_INDEX_URL = var.pip_index_url } : name => value if value != null },
+    )
     # Attestations would make the image an index with entries of an unknown platform.
     provenance = "false"
     sbom       = "false"

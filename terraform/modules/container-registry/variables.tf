@@ -23,6 +23,18 @@ variable "images" {
   }
 }
 
+variable "base_image" {
+  description = "Image that the builds start from, by tag or digest; null: the Dockerfiles' own. A change rebuilds."
+  type        = string
+  default     = null
+}
+
+variable "pip_index_url" {
+  description = "Mirror of PyPI for the inference library, which is pinned by its hash; null: PyPI. A change rebuilds nothing."
+  type        = string
+  default     = null
+}
+
 variable "platform" {
   description = "Platform of the images, as the tasks' runtime platform."
   type        = string

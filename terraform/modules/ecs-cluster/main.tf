@@ -4,7 +4,7 @@ locals {
   # The last thing that a service does within it is to give unfinished work back; it ends after 20 s by itself.
   stop_timeout_seconds = 30
 
-  user = "65532:65532" # nobody's number in the images, which have no user names
+  user = "65532:65532" # a number only: the images have no list of users
 
   # Written by Container Insights, by itself, into a group of this name.
   insights_log_group_name = "/aws/ecs/containerinsights/${var.name}/performance"
@@ -51,6 +51,7 @@ resource "aws_cloudwatch_log_group" "insights" {
 ################################################################################
 
 resource "aws_ecs_cluster" "this" {
+  # checkov:skip=CKV_AWS_65: container_insights, enabled by default
   name = var.name
 
   setting {
@@ -189,9 +190,9 @@ resource "aws_ecs_service" "this" {
   }
 
   timeouts {
-    create = "15m"
-    update = "15m"
-    delete = "15m"
+    create = "${var.deployment_timeout_minutes}m"
+    update = "${var.deployment_timeout_minutes}m"
+    delete = "${var.deployment_timeout_minutes}m"
   }
 
   depends_on = [aws_ecs_cluster_capacity_providers.this]

@@ -80,8 +80,13 @@ variable "log_retention_days" {
 }
 
 variable "force_new_deployment" {
-  description = "true: a changed capacity is taken over in place, by a new deployment. false: such a service is replaced."
+  description = "Whether each change of a service starts its tasks anew; the provider asks for it when capacity changes."
   type        = bool
+}
+
+variable "deployment_timeout_minutes" {
+  description = "Minutes to wait for a service to run its new tasks."
+  type        = number
 }
 
 variable "kms_key_arn" {

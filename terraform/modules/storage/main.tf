@@ -16,10 +16,10 @@ locals {
   bucket_arns = { for key, bucket in aws_s3_bucket.this : key => bucket.arn }
 }
 
-# checkov:skip=CKV_AWS_144: a copy in a second region doubles the price of storage and is the owner's choice; images are
-#   copies already and results can be made again
-# checkov:skip=CKV2_AWS_62: nothing listens for events; jobs are submitted over HTTP
 resource "aws_s3_bucket" "this" {
+  # checkov:skip=CKV2_AWS_61: the two lifecycles differ and are below
+  # checkov:skip=CKV_AWS_144: a copy in a second region doubles the price, and results can be made again from the images
+  # checkov:skip=CKV2_AWS_62: nothing listens for events; jobs are submitted over HTTP
   for_each = local.buckets
 
   bucket        = each.value
@@ -63,8 +63,8 @@ resource "aws_s3_bucket_versioning" "this" {
   }
 }
 
-# checkov:skip=CKV_AWS_145: kms_key_arn sets a customer's key; without one S3's own key costs nothing a request
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  # checkov:skip=CKV_AWS_145: kms_key_arn sets a customer's key; S3's own costs nothing a request
   for_each = aws_s3_bucket.this
 
   bucket = each.value.id
@@ -205,11 +205,12 @@ resource "aws_s3_bucket_logging" "this" {
 # Access logs
 ################################################################################
 
-# checkov:skip=CKV_AWS_18: a bucket that logs to itself never comes to rest
-# checkov:skip=CKV_AWS_21: log objects are written once; versions would only keep what has expired
-# checkov:skip=CKV_AWS_144: as above
-# checkov:skip=CKV2_AWS_62: as above
 resource "aws_s3_bucket" "log" {
+  # checkov:skip=CKV_AWS_18: a bucket that logs to itself never comes to rest
+  # checkov:skip=CKV_AWS_21: log objects are written once; versions would only keep what has expired
+  # checkov:skip=CKV_AWS_144: logs of one region's load balancer and buckets
+  # checkov:skip=CKV_AWS_145: load balancers write to buckets with S3's own key only
+  # checkov:skip=CKV2_AWS_62: nothing listens for events
   count = local.log_count
 
   bucket        = local.log_bucket
@@ -236,7 +237,7 @@ resource "aws_s3_bucket_ownership_controls" "log" {
   }
 }
 
-# checkov:skip=CKV_AWS_145: load balancers write to buckets with S3's own key only
+# Load balancers write to buckets with S3's own key only.
 resource "aws_s3_bucket_server_side_encryption_configuration" "log" {
   count = local.log_count
 
@@ -346,9 +347,8 @@ resource "aws_s3_bucket_policy" "log" {
 ################################################################################
 
 # Its items: docs/protocol.md.
-# checkov:skip=CKV_AWS_119: kms_key_arn sets a customer's key; without one AWS's own encrypts, at no price
-# checkov:skip=CKV2_AWS_16: billed a request, there is no capacity to scale
 resource "aws_dynamodb_table" "job" {
+  # checkov:skip=CKV_AWS_119: kms_key_arn sets a customer's key; AWS's own encrypts at no price
   name                        = "${var.name}-jobs"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
