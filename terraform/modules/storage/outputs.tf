@@ -2,7 +2,7 @@
 
 output "image_bucket" {
   description = "Name of the bucket of the clients' images."
-  value       = aws_s3_bucket.this["images"].id
+  value       = aws_s3_bucket.this["images"].bucket
 }
 
 output "image_bucket_arn" {
@@ -12,7 +12,7 @@ output "image_bucket_arn" {
 
 output "result_bucket" {
   description = "Name of the bucket of manifests and results."
-  value       = aws_s3_bucket.this["results"].id
+  value       = aws_s3_bucket.this["results"].bucket
 }
 
 output "result_bucket_arn" {
@@ -22,7 +22,7 @@ output "result_bucket_arn" {
 
 output "access_log_bucket" {
   description = "Name of the bucket of access logs, once it takes them; null without access logs."
-  value       = one(aws_s3_bucket.log[*].id)
+  value       = one(aws_s3_bucket.log[*].bucket)
 
   depends_on = [aws_s3_bucket_policy.log, aws_s3_bucket_server_side_encryption_configuration.log]
 }
