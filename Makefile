@@ -5,7 +5,7 @@ CONFIGURE := cmake -G Ninja -S .
 export PORT := $(or $(PORT),8080)
 export DATA_DIR := $(or $(DATA_DIR),./data)
 
-.PHONY: help deps test-deps build run test test-deep bench coverage fmt lint clean
+.PHONY: help deps test-deps build run test test-deep bench coverage doctor fmt lint clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,11 +35,14 @@ test-deep: test-deps build ## TSan, Valgrind, the hostile corpus and long crash 
 
 bench: test-deps build ## measure what docs/benchmarks.md states
 	@tools/install-deps bench
-	@bench/run
+	@bench/run && build/venv/bin/python bench/aws_load
 
 coverage: test-deps ## line coverage of lib and the services
 	@tools/install-deps coverage
 	@tools/run-tests coverage
+
+doctor: ## whether `terraform apply` can work from this machine, and what to do if not
+	@tools/doctor
 
 fmt: test-deps ## format the C sources
 	@git ls-files '*.c' '*.h' | xargs build/venv/bin/clang-format -i

@@ -11,7 +11,11 @@ enum { JOB_RECORD_BYTES = 1024 * 1024, USD_DECIMALS = 6, MAX_RETRY_AFTER_S = 30 
 enum dic_handling dic_api_fail(const struct dic_request *request, struct dic_response *response,
                                const struct dic_err *err)
 {
-    dic_response_error(response, request, err, 0);
+    struct dic_err ours = *err;
+    if (ours.code == DIC_E_DENIED) {
+        ours.code = DIC_E_UPSTREAM;
+    }
+    dic_response_error(response, request, &ours, 0);
     return DIC_HANDLED;
 }
 

@@ -6,7 +6,8 @@
 #include "api.h"
 #include "json/json_write.h"
 
-/* Fills the response with the error; always DIC_HANDLED. */
+/* Fills the response with the error; always DIC_HANDLED. DENIED is answered as UPSTREAM (503): a
+ * store refused this program, not its client. */
 enum dic_handling dic_api_fail(const struct dic_request *request, struct dic_response *response,
                                const struct dic_err *err);
 /* Refuses query parameters that are not in the NULL-terminated list. */

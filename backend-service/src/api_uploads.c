@@ -225,10 +225,12 @@ enum dic_handling dic_api_upload_put(struct dic_api *api, const struct dic_reque
     struct dic_upload_ticket ticket;
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
     dic_buf_init(&memory, DIC_MAX_UPLOAD_TICKET_BYTES);
-    enum dic_code code = read_ticket(api, request, &memory, &ticket, &err);
-    if (code == DIC_OK) {
-        code = api->images.ops->put(api->images.impl, ticket.key, request->body, true, &err);
+    if (read_ticket(api, request, &memory, &ticket, &err) != DIC_OK) {
+        dic_response_error(response, request, &err, 0);
+        return DIC_HANDLED;
     }
+    enum dic_code code =
+        api->images.ops->put(api->images.impl, ticket.key, request->body, true, &err);
     if (code == DIC_E_CONFLICT) { /* as S3 says it to a second PUT with If-None-Match: * */
         dic_response_error(response, request, &err, 412);
         return DIC_HANDLED;

@@ -27,9 +27,6 @@ static void begin_call(struct dic_json_call *call, const char *operation)
 /* DynamoDB has no code of its own for an item that is too large, only words. */
 static enum dic_code reaction(const struct dic_json_call *call, enum dic_code code)
 {
-    if (dic_json_call_failed_with(call, "ResourceNotFoundException")) {
-        return DIC_E_NOT_FOUND;
-    }
     if (dic_json_call_failed_with(call, "ConditionalCheckFailedException")) {
         return DIC_E_CONFLICT;
     }
@@ -46,12 +43,28 @@ static enum dic_code reaction(const struct dic_json_call *call, enum dic_code co
     }
 }
 
+/* Not NOT_FOUND: who took it for a job that is gone would drop the job's messages. */
+static enum dic_code no_table(const struct dic_dynamodb_table *table, const char *operation,
+                              struct dic_err *err)
+{
+    (void)dic_fail(err, DIC_E_UPSTREAM,
+                   "%s: there is no table '%s' at %s (ResourceNotFoundException)", operation,
+                   table->name, dic_aws_endpoint(table->aws, DIC_AWS_DYNAMODB));
+    if (err != NULL) {
+        err->retryable = false;
+    }
+    return DIC_E_UPSTREAM;
+}
+
 /* CONFLICT: the condition does not hold, and root is what DynamoDB says to that. */
 DIC_MUST_USE
 static enum dic_code send_conditional(const struct dic_dynamodb_table *table,
                                       struct dic_json_call *call, struct dic_err *err)
 {
     enum dic_code code = dic_json_call_send(table->aws, call, err);
+    if (code != DIC_OK && dic_json_call_failed_with(call, "ResourceNotFoundException")) {
+        return no_table(table, call->operation, err);
+    }
     if (code != DIC_OK) {
         code = dic_aws_recode(err, reaction(call, code));
     }

@@ -3,10 +3,10 @@
  * The calls of DynamoDB that are used here, on a table whose key is one text attribute. Any thread
  * may call, and blocks. A write whose outcome was unknown is sent again, as the AWS SDKs do: so a
  * condition may fail because of the caller's own first try.
- * Errors: as dic_aws_call, but NOT_FOUND is the table, TOO_LARGE an item over 400 KB, INTERNAL a
- * request that DynamoDB cannot carry out or an attribute of a kind or size that is not used here,
- * UPSTREAM also an answer that is not as documented. Views handed out live during the call.
- * docs.aws.amazon.com/amazondynamodb/latest/APIReference
+ * Errors: as dic_aws_call, but TOO_LARGE is an item over 400 KB, INTERNAL a request that
+ * DynamoDB cannot carry out or an attribute of a kind or size that is not used here, UPSTREAM also
+ * an answer that is not as documented and, not retryable, a table that is not there. Views handed
+ * out live during the call. docs.aws.amazon.com/amazondynamodb/latest/APIReference
  */
 #ifndef DIC_AWS_DYNAMODB_H
 #define DIC_AWS_DYNAMODB_H

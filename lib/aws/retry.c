@@ -40,7 +40,6 @@ int64_t dic_aws_retry_delay_ms(enum dic_aws_retry_kind kind, int64_t base_ms, ui
 
 /* ---- the rate; constants of botocore's retries/adaptive.py, throttling.py and bucket.py ---- */
 
-static const double slowest_per_s = 0.5;
 static const double smoothing = 0.8;
 static const double window_s = 0.5;
 static const double cut = 0.5;
@@ -92,8 +91,8 @@ static void measure(struct dic_aws_rate *rate, double now_s)
 static void set_rate(struct dic_aws_rate *rate, double now_s, double per_s)
 {
     fill(rate, now_s);
-    rate->fill_per_s = fmax(per_s, slowest_per_s);
-    rate->capacity = fmax(per_s, 1);
+    rate->fill_per_s = fmax(per_s, DIC_AWS_RATE_SLOWEST_PER_S);
+    rate->capacity = rate->fill_per_s;
     rate->available = fmin(rate->available, rate->capacity);
 }
 

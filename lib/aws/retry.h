@@ -42,11 +42,21 @@ int64_t dic_aws_retry_delay_ms(enum dic_aws_retry_kind kind, int64_t base_ms, ui
 
 /*
  * The SDKs' token bucket with CUBIC (RFC 9438) as its control: a throttle halves the measured rate
- * (theirs: × 0.7), from where it grows back, slowly near the rate that was too much. Two things are
- * ours: the throttles of requests that were under way when the rate was cut do not cut it again (a
- * worker's sixteen threads would end at nothing), and after a minute without a throttle the bound
- * is forgotten.
+ * (theirs: × 0.7), from where it grows back, slowly near the rate that was too much. Three things
+ * are ours: the throttles of requests that were under way when the rate was cut do not cut it again
+ * (a worker's sixteen threads would end at nothing), after a minute without a throttle the bound is
+ * forgotten, and its floor is higher than theirs.
+ *
+ * Theirs, 0.5/s, is for a client alone with what throttles it: then less is throttled less. A
+ * worker is one of many, on prefixes and partitions that others load too, and where 30 % are
+ * throttled whatever it does, the rate of an image in two seconds helps nobody. S3 asks that the
+ * rate be kept, with retries that back off, while it adds partitions ("Why am I getting 503 Slow
+ * Down errors", AWS re:Post), and the SDKs' standard mode has no such bound at all. 20/s is what
+ * 275 processes may ask together of one prefix, which serves 5,500 GETs a second ("Optimizing
+ * Amazon S3 performance"); a throttled call still waits on its own before its next try.
  */
+enum { DIC_AWS_RATE_SLOWEST_PER_S = 20 };
+
 struct dic_aws_rate {
     bool limited;
     double fill_per_s;

@@ -3,11 +3,13 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 static void print_help(const struct dic_program *program)
@@ -115,6 +117,24 @@ int dic_program_wait_for_signal(void)
     while (sigwait(&set, &received) != 0) {
     }
     return received;
+}
+
+enum dic_code dic_program_signals_fd(int *fd_out, struct dic_err *err)
+{
+    sigset_t set;
+    stop_signals(&set);
+    *fd_out = signalfd(-1, &set, SFD_CLOEXEC);
+    return *fd_out >= 0
+               ? DIC_OK
+               : dic_fail(err, DIC_E_INTERNAL, "cannot wait for signals: %s", strerror(errno));
+}
+
+bool dic_program_signal_is_pending(void)
+{
+    sigset_t pending;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
 static void end_now(int number)

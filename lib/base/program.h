@@ -42,6 +42,12 @@ void dic_program_block_signals(void);
 /* Waits for one of them and returns it. */
 int dic_program_wait_for_signal(void);
 
+/* While they are blocked: a descriptor that is readable as soon as one is pending, and takes none
+ * away. The caller closes it. */
+DIC_MUST_USE enum dic_code dic_program_signals_fd(int *fd_out, struct dic_err *err);
+/* Whether one is pending: the program was asked to end before it was ready. */
+bool dic_program_signal_is_pending(void);
+
 /* Whatever then hangs, the process ends with status 0 in so many seconds. What it leaves undone is
  * as after a kill: others take it up. For the end of a program that has been asked to end. */
 enum { DIC_PROGRAM_END_S = 20 }; /* ECS gives 30 */

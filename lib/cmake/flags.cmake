@@ -29,5 +29,15 @@ if(DIC_COVERAGE)
   add_compile_options(--coverage -fprofile-update=atomic) # threads count the same lines
   add_link_options(--coverage)
 endif()
-# Paths of the machine that builds must not reach the binaries: same source, same files.
-add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+# Paths of the machine that builds must not reach the binaries: same source, same files. Of maps that
+# fit the last one counts: the build folder is often in the tree.
+get_filename_component(DIC_TREE "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+add_compile_options(-ffile-prefix-map=${DIC_TREE}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=./build)
+# Addresses of functions cannot be overwritten once the program is loaded.
+add_link_options(-Wl,-z,relro,-z,now)
+# What --version, /version and the logs say.
+set(DIC_VERSION "0.0.0" CACHE STRING "version of the programs")
+if(NOT DIC_VERSION MATCHES "^[0-9A-Za-z._+-]+$")
+  message(FATAL_ERROR "DIC_VERSION '${DIC_VERSION}': letters, digits and . _ + - only")
+endif()
+add_compile_definitions(DIC_VERSION="${DIC_VERSION}")

@@ -34,7 +34,11 @@ enum {
     DIC_VISIBILITY_S = 120,
     DIC_HEARTBEAT_S = DIC_VISIBILITY_S / 3,
     DIC_MAX_RECEIVES = 10,
-    DIC_MAX_PAGE = 1000, /* rows of a result page, jobs of a list page: default 100 */
+    /* A lease is renewed while its work moves. Longer than any single step may take: an image ends
+     * within DIC_DECODE_TIMEOUT_MS of its fetch, a call of AWS within 30 s. */
+    DIC_STALLED_S = 60,
+    DIC_MAX_CHUNK_HOLD_S = 30 * 60, /* then somebody else may try; SQS itself allows 12 h */
+    DIC_MAX_PAGE = 1000,            /* rows of a result page, jobs of a list page: default 100 */
     DIC_DEFAULT_PAGE = 100,
     DIC_MAX_WAIT_S = 50, /* Prefer: wait=N, below a load balancer's 60 s idle timeout */
 

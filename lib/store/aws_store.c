@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/aws_bucket.h"
 #include "store/blob_store_s3.h"
 #include "store/job_queue_sqs.h"
 #include "store/job_store_ledger.h"
@@ -11,8 +12,6 @@
 
 #include <inttypes.h>
 #include <stddef.h>
-
-enum { MAX_IDLE_HANDLES = 64 };
 
 #define AT(member) offsetof(struct dic_aws_store_settings, member)
 
@@ -45,22 +44,6 @@ struct dic_aws_store {
     struct dic_job_store jobs;
 };
 
-static enum dic_code connect_aws(struct dic_aws_store *store,
-                                 const struct dic_aws_environment *environment, struct dic_err *err)
-{
-    const struct dic_http_client_options http = {
-        .ca_bundle = environment->ca_bundle[0] != '\0' ? environment->ca_bundle : NULL,
-        .max_idle_handles = MAX_IDLE_HANDLES,
-    };
-    DIC_TRY(dic_http_client_curl_new(&http, &store->http, err));
-    const struct dic_aws_options aws = {
-        .environment = environment,
-        .http = store->http,
-        .clock = dic_clock_system(),
-    };
-    return dic_aws_new(&aws, &store->aws, err);
-}
-
 static enum dic_code open_bucket(const struct dic_aws_store *store, const char *name,
                                  struct dic_blob_store *out, struct dic_err *err)
 {
@@ -81,7 +64,7 @@ static enum dic_code open_all(struct dic_aws_store *store,
                               int64_t look_ms, struct dic_err *err)
 {
     const struct dic_aws_store_settings *settings = store->settings;
-    DIC_TRY(connect_aws(store, environment, err));
+    DIC_TRY(dic_aws_connect(environment, &store->http, &store->aws, err));
     DIC_TRY(open_bucket(store, settings->image_bucket, &store->images, err));
     DIC_TRY(open_bucket(store, settings->result_bucket, &store->results, err));
     DIC_TRY(open_queue(store, settings->job_queue_url, &store->queue, err));

@@ -25,9 +25,13 @@ struct dic_message {
     enum dic_message_kind kind;
     char job_id[DIC_ID_SIZE];
     uint32_t chunk; /* for DIC_MESSAGE_CHUNK */
+    /* Of one that was sent anew to be handed back: what it had been through. Otherwise 0. */
+    uint32_t earlier_receives;
+    int64_t first_sent_ms;
 };
 
-/* JSON {"v":1,"tenant":…,"kind":…,"job":…,"chunk":…}. */
+/* JSON {"v":1,"tenant":…,"kind":…,"job":…,"chunk":…}, and "receives" and "sent" where they are
+ * not 0. */
 size_t dic_message_write(const struct dic_message *message, char out[DIC_MESSAGE_BODY_SIZE]);
 /* DIC_E_MALFORMED: not ours. DIC_E_UNSUPPORTED: of a newer version, to be left in the queue. */
 DIC_MUST_USE enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out,
@@ -35,8 +39,8 @@ DIC_MUST_USE enum dic_code dic_message_parse(struct dic_str body, struct dic_mes
 
 struct dic_delivery {
     char receipt[DIC_RECEIPT_SIZE];
-    uint32_t receive_count; /* 1 at the first delivery */
-    int64_t sent_ms;        /* wall clock */
+    uint32_t receive_count; /* 1 at the first delivery; without those that were handed back */
+    int64_t sent_ms;        /* wall clock, of the first sending */
     bool understood;        /* message is valid; otherwise body is not ours */
     struct dic_message message;
 };
@@ -57,6 +61,13 @@ struct dic_job_queue_ops {
     /* visibility_s 0 gives the message back at once. DIC_E_NOT_FOUND: the lease is lost. */
     enum dic_code (*extend)(void *impl, const char *receipt, uint32_t visibility_s,
                             struct dic_err *err);
+    /* Gives the message back at once as though this delivery had not been: the next one has the
+     * same receive_count. For a worker that ends in good order, whose end says nothing about the
+     * work. A queue that cannot take a delivery back sends the message anew and removes the old
+     * one; so there may be two of it. What is not understood is only given back. After an error the
+     * delivery is as it was. DIC_E_NOT_FOUND: the lease is lost. */
+    enum dic_code (*hand_back)(void *impl, const struct dic_delivery *delivery,
+                               struct dic_err *err);
     enum dic_code (*remove)(void *impl, const char *receipt, struct dic_err *err);
     enum dic_code (*depth)(void *impl, struct dic_queue_depth *out, struct dic_err *err);
     /* Wakes all callers of receive, which return with 0 messages (for a prompt shutdown). */

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { URL_MAX_BYTES = 1024 };
+enum { URL_MAX_BYTES = 1024, REMEMBERED = 256 };
 
 /* A receive under way; lives on its caller's stack. */
 struct waiter {
@@ -24,6 +24,10 @@ struct queue {
     char url[URL_MAX_BYTES + 1];
     pthread_mutex_t lock; /* guards what follows */
     struct waiter *waiters;
+    /* Hashes of the ids of messages that are not ours, the oldest one overwritten first: such a
+     * message stays in its queue, comes again and again, and is told of once. */
+    uint64_t not_ours[REMEMBERED];
+    size_t not_ours_count; /* ever */
 };
 
 /* ---- sending ---- */
@@ -57,16 +61,46 @@ static enum dic_code send_messages(void *impl, const struct dic_message *message
 /* ---- receiving ---- */
 
 struct receiving {
+    struct queue *queue;
     struct dic_delivery *out;
     size_t max;
     size_t count;
 };
 
-static void log_not_ours(const struct dic_sqs_message *message, const struct dic_err *why)
+/* FNV-1a, 64 bits (Fowler, Noll, Vo; RFC 9923). A collision costs one line of the log. */
+static uint64_t hash_of(struct dic_str id)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < id.len; i++) {
+        hash = (hash ^ (unsigned char)id.ptr[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static bool is_known(struct queue *queue, struct dic_str id)
+{
+    const uint64_t hash = hash_of(id);
+    DIC_GUARD(&queue->lock);
+    for (size_t i = 0; i < queue->not_ours_count && i < REMEMBERED; i++) {
+        if (queue->not_ours[i] == hash) {
+            return true;
+        }
+    }
+    queue->not_ours[queue->not_ours_count++ % REMEMBERED] = hash;
+    return false;
+}
+
+static void log_not_ours(struct queue *queue, const struct dic_sqs_message *message,
+                         const struct dic_err *why)
 {
     struct dic_log log;
+    if (is_known(queue, message->id)) {
+        return;
+    }
     dic_log_begin(&log, DIC_LOG_WARN, "message_not_ours");
+    dic_log_str(&log, "queue", queue->url);
     dic_log_view(&log, "message_id", message->id);
+    dic_log_int(&log, "receive_count", message->receive_count);
     dic_log_err(&log, why);
     dic_log_end(&log);
 }
@@ -89,8 +123,13 @@ static enum dic_code take(void *context, const struct dic_sqs_message *message, 
     memcpy(out->receipt, message->receipt.ptr, message->receipt.len);
     out->understood = dic_message_parse(message->body, &out->message, &why) == DIC_OK;
     if (!out->understood) {
-        log_not_ours(message, &why);
+        log_not_ours(receiving->queue, message, &why);
+        return DIC_OK;
     }
+    const uint32_t most = UINT32_MAX - out->receive_count;
+    const uint32_t earlier = out->message.earlier_receives;
+    out->receive_count += earlier < most ? earlier : most;
+    out->sent_ms = out->message.first_sent_ms > 0 ? out->message.first_sent_ms : out->sent_ms;
     return DIC_OK;
 }
 
@@ -147,7 +186,7 @@ static enum dic_code receive(void *impl, struct dic_delivery *out, size_t max,
 {
     struct queue *queue = impl;
     struct waiter waiter = {0};
-    struct receiving receiving = {.out = out, .max = max};
+    struct receiving receiving = {.queue = queue, .out = out, .max = max};
     add_waiter(queue, &waiter);
     enum dic_code code = poll(queue, &waiter, visibility_s, wait_ms, &receiving, err);
     remove_waiter(queue, &waiter);
@@ -181,6 +220,36 @@ static enum dic_code remove_message(void *impl, const char *receipt, struct dic_
     return dic_sqs_delete(&queue->sqs, dic_str(receipt), err);
 }
 
+static void log_not_removed(const struct dic_message *message, const struct dic_err *why)
+{
+    struct dic_log log;
+    dic_log_begin(&log, DIC_LOG_WARN, "message_not_removed");
+    dic_log_str(&log, "job_id", message->job_id);
+    dic_log_int(&log, "chunk", message->chunk);
+    dic_log_err(&log, why);
+    dic_log_end(&log);
+}
+
+/* SQS counts a delivery for good, and moves the message away when there were too many. In this
+ * order, so that it is never lost. */
+static enum dic_code hand_back(void *impl, const struct dic_delivery *delivery, struct dic_err *err)
+{
+    const struct queue *queue = impl;
+    struct dic_err why = {0};
+    if (!delivery->understood) {
+        return extend(impl, delivery->receipt, 0, err);
+    }
+    struct dic_message anew = delivery->message;
+    anew.earlier_receives = delivery->receive_count > 0 ? delivery->receive_count - 1 : 0;
+    anew.first_sent_ms = delivery->sent_ms;
+    DIC_TRY(send_some(queue, &anew, 1, err));
+    enum dic_code code = remove_message(impl, delivery->receipt, &why);
+    if (code != DIC_OK && code != DIC_E_NOT_FOUND) {
+        log_not_removed(&anew, &why); /* there are two now, of which the later one finds no work */
+    }
+    return DIC_OK;
+}
+
 static enum dic_code depth(void *impl, struct dic_queue_depth *out, struct dic_err *err)
 {
     const struct queue *queue = impl;
@@ -200,6 +269,7 @@ static const struct dic_job_queue_ops sqs_ops = {
     .send = send_messages,
     .receive = receive,
     .extend = extend,
+    .hand_back = hand_back,
     .remove = remove_message,
     .depth = depth,
     .wake = wake,

@@ -46,7 +46,8 @@ struct dic_new_job {
     struct dic_str
         keys; /* a long list to be planned by a worker: lines as above; empty otherwise */
     struct dic_str retry_of; /* empty, or the parent: then at most one live child exists */
-    uint32_t chunk_images;   /* how this service cuts jobs */
+    uint32_t chunk_images;   /* how this service cuts lists: a segment's chunks have so many images;
+                                0: without a rule */
     int64_t images;          /* 0: how many there are is not known before planning ends */
 };
 

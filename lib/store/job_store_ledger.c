@@ -16,6 +16,7 @@ static void destroy(void *impl)
     if (ledger != NULL) {
         dic_ledger_progress_destroy(ledger->progress);
         dic_ledger_heads_destroy(ledger->heads);
+        dic_ledger_lanes_destroy(ledger->lanes);
         dic_free(ledger);
     }
 }
@@ -49,5 +50,6 @@ struct dic_job_store dic_job_store_ledger_new(const struct dic_ledger_options *o
     }
     ledger->progress = dic_ledger_progress_new();
     ledger->heads = dic_ledger_heads_new();
+    ledger->lanes = dic_ledger_lanes_new(options->lanes == 0 ? DIC_LEDGER_LANES : options->lanes);
     return (struct dic_job_store){&ops, ledger};
 }

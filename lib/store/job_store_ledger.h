@@ -13,7 +13,11 @@
 #include "store/job_store.h"
 #include "store/table.h"
 
-enum { DIC_LEDGER_LOOK_MS = 60000 };
+enum {
+    DIC_LEDGER_LOOK_MS = 60000,
+    DIC_LEDGER_LANES = 16,
+    DIC_LEDGER_LANES_MAX = 64,
+};
 
 struct dic_ledger_options {
     struct dic_table table;        /* these four are borrowed */
@@ -22,7 +26,8 @@ struct dic_ledger_options {
     const struct dic_clock *clock;
     int64_t retention_ms; /* of ended jobs; their items' ttl is set when they end */
     int64_t look_ms;      /* the sweeper looks at a live job so often; 0: DIC_LEDGER_LOOK_MS */
-    bool resends_always;  /* the sweeper does not wait for the queue to be empty (for tests) */
+    uint32_t lanes;      /* requests that the end of one job makes at a time; 0: DIC_LEDGER_LANES */
+    bool resends_always; /* the sweeper does not wait for the queue to be empty (for tests) */
 };
 
 struct dic_job_store dic_job_store_ledger_new(const struct dic_ledger_options *options);

@@ -82,6 +82,14 @@ void dic_label_tally_add(struct dic_label_tally *tally, struct dic_str label, in
     slot->images += images < room ? images : room;
 }
 
+void dic_label_tally_add_all(struct dic_label_tally *tally, const struct dic_label_tally *more)
+{
+    for (size_t i = 0; i < more->slot_count; i++) {
+        dic_label_tally_add(tally, dic_label_slot_label(more, &more->slots[i]),
+                            more->slots[i].images);
+    }
+}
+
 static int more_frequent_first(const void *a, const void *b)
 {
     const struct dic_label_count *left = a;

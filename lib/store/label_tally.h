@@ -22,6 +22,7 @@ struct dic_label_tally {
 void dic_label_tally_init(struct dic_label_tally *tally);
 void dic_label_tally_clean_up(struct dic_label_tally *tally);
 void dic_label_tally_add(struct dic_label_tally *tally, struct dic_str label, int64_t images);
+void dic_label_tally_add_all(struct dic_label_tally *tally, const struct dic_label_tally *more);
 /* The most frequent ones, most frequent first, equal ones by label; views into the tally. Returns
  * how many: at most max. */
 size_t dic_label_tally_top(const struct dic_label_tally *tally, struct dic_label_count *out,

@@ -9,6 +9,77 @@
 
 static const char *const open_states[] = {"ACCEPTED", "PLANNING", "RUNNING", NULL};
 
+/* ---- what follows from a booking ---- */
+
+/* A chunk that is booked, in its segment as it is then. */
+struct booked {
+    struct dic_ledger *ledger;
+    const char *job_id;
+    uint32_t chunk;
+    const struct dic_item *segment;
+};
+
+/* The job's first booking is noted in the job: by the first one of each segment, and only if it is
+ * not noted yet. model NULL: that of the chunk's shard. */
+static enum dic_code note_start(const struct booked *booked, const struct dic_item *job,
+                                const struct dic_str *model, struct dic_err *err)
+{
+    struct dic_ledger *ledger = booked->ledger;
+    const struct dic_table *table = &ledger->options.table;
+    const struct dic_cond conds[] = {dic_if_exists("pk"), dic_if_state(open_states),
+                                     dic_if_absent("sa")};
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf read;
+    struct dic_ledger_entry entry;
+    char pk[DIC_LEDGER_PK_SIZE];
+    bool applied = false;
+    dic_buf_init(&read, DIC_LEDGER_HEAD_BYTES);
+    if (dic_item_number(job, "sa", 0) != 0) {
+        return DIC_OK;
+    }
+    if (model == NULL && dic_ledger_segment_entry(booked->segment, booked->chunk, &entry)) {
+        DIC_TRY(dic_ledger_shard_model(ledger, booked->job_id, booked->chunk, entry.attempt, &read,
+                                       err));
+    }
+    const struct dic_change changes[] = {
+        dic_set_number("sa", dic_ledger_now(ledger)),
+        dic_set_text("model", model != NULL ? *model : dic_buf_view(&read)),
+    };
+    dic_ledger_job_pk(pk, booked->job_id);
+    const struct dic_table_write write = {dic_str(pk), changes, 2, conds, 3};
+    return table->ops->update(table->impl, &write, &applied, NULL, err);
+}
+
+/* Steps 5 to 7. job is as it was read last, and changed. */
+static enum dic_code follow_up(const struct booked *booked, struct dic_item *job,
+                               const struct dic_str *model, struct dic_err *err)
+{
+    const int64_t failed = dic_item_number(booked->segment, "er", 0);
+    bool stopped = false;
+    DIC_TRY(note_start(booked, job, model, err));
+    DIC_TRY(dic_ledger_check_failures(booked->ledger, booked->job_id, job, failed, &stopped, err));
+    if (stopped || !dic_ledger_is_full(booked->segment)) {
+        return DIC_OK;
+    }
+    return dic_ledger_fill(booked->ledger, booked->job_id, booked->chunk / DIC_SEGMENT_CHUNKS,
+                           booked->segment, err);
+}
+
+/* Whoever booked the chunk may have died before the job was moved on. */
+static enum dic_code follow_up_read(const struct booked *booked, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
+    enum dic_job_state state = DIC_JOB_ACCEPTED;
+    dic_item_init(&job);
+    enum dic_code code = dic_ledger_get_job(booked->ledger, booked->job_id, &job, err);
+    if (code == DIC_E_NOT_FOUND) {
+        return DIC_OK;
+    }
+    DIC_TRY(code);
+    DIC_TRY(dic_ledger_state(&job, &state, err));
+    return dic_job_is_open(state) ? follow_up(booked, &job, NULL, err)
+                                  : dic_ledger_go_on(booked->ledger, booked->job_id, &job, err);
+}
+
 /* ---- reading ---- */
 
 static enum dic_code get_lines(struct dic_ledger *ledger, const char *job_id, uint32_t segment,
@@ -65,12 +136,11 @@ enum dic_code dic_ledger_get_chunk(void *impl, const char *job_id, uint32_t chun
     }
     *out = (struct dic_chunk){.first_image = cut.first_image, .images = cut.images};
     out->booked = dic_ledger_segment_entry(&item, chunk, &entry);
-    if (!out->booked) {
-        return get_lines(ledger, job_id, segment, &item, &cut, memory, &out->lines, err);
+    if (out->booked) {
+        const struct booked booked = {ledger, job_id, chunk, &item};
+        return follow_up_read(&booked, err);
     }
-    /* Whoever booked it may have died before the job was moved on. */
-    return dic_ledger_is_full(&item) ? dic_ledger_fill(ledger, job_id, segment, &item, err)
-                                     : DIC_OK;
+    return get_lines(ledger, job_id, segment, &item, &cut, memory, &out->lines, err);
 }
 
 /* ---- booking ---- */
@@ -147,40 +217,13 @@ static enum dic_code enter(struct booker *booker, struct dic_err *err)
     return DIC_OK;
 }
 
-/* The job's first booking is noted in the job: by the first one of each segment, and only if it is
- * not noted yet. */
-static enum dic_code note_start(struct booker *booker, struct dic_err *err)
-{
-    const struct dic_change changes[] = {
-        dic_set_number("sa", dic_ledger_now(booker->ledger)),
-        dic_set_text("model", booker->booking->model_json),
-    };
-    const struct dic_table *table = &booker->ledger->options.table;
-    const struct dic_cond conds[] = {dic_if_exists("pk"), dic_if_state(open_states),
-                                     dic_if_absent("sa")};
-    char pk[DIC_LEDGER_PK_SIZE];
-    bool applied = false;
-    if (dic_item_number(&booker->job, "sa", 0) != 0) {
-        return DIC_OK;
-    }
-    dic_ledger_job_pk(pk, booker->job_id);
-    const struct dic_table_write write = {dic_str(pk), changes, 2, conds, 3};
-    return table->ops->update(table->impl, &write, &applied, NULL, err);
-}
-
 /* What follows from the item that is there now, whoever wrote it. */
 static enum dic_code move_on(struct booker *booker, struct dic_err *err)
 {
-    bool stopped = false;
-    if (booker->result == DIC_BOOKED) {
-        DIC_TRY(note_start(booker, err));
-        DIC_TRY(dic_ledger_check_failures(booker->ledger, booker->job_id, &booker->job,
-                                          dic_item_number(&booker->item, "er", 0), &stopped, err));
-    }
-    if (stopped || !dic_ledger_is_full(&booker->item)) {
-        return DIC_OK;
-    }
-    return dic_ledger_fill(booker->ledger, booker->job_id, booker->segment, &booker->item, err);
+    const struct booked booked = {booker->ledger, booker->job_id, booker->booking->chunk,
+                                  &booker->item};
+    return follow_up(&booked, &booker->job,
+                     booker->result == DIC_BOOKED ? &booker->booking->model_json : NULL, err);
 }
 
 static enum dic_code book(struct booker *booker, struct dic_err *err)

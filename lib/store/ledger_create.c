@@ -16,7 +16,7 @@ static const int64_t HOUR_MS = 3600 * 1000;
 struct claim {
     char id[DIC_ID_SIZE];
     bool is_named; /* by somebody before: the job may exist already */
-    int64_t cut;   /* the chunk size that its first creator cuts with; 0: not known */
+    int64_t cut;   /* the chunk size that its first creator cuts a list with; 0: not known */
 };
 
 static void take_name(struct claim *claim, struct dic_str id)
@@ -205,7 +205,7 @@ static int64_t first_look(const struct dic_ledger *ledger, int64_t deadline_ms)
 
 static enum dic_code put_job(struct dic_ledger *ledger, const struct dic_new_job *job,
                              const char *job_id, const struct parts *parts, bool *applied_out,
-                             struct dic_err *err)
+                             struct dic_item *there_out, struct dic_err *err)
 {
     const struct dic_table *table = &ledger->options.table;
     const struct dic_cond cond = dic_if_absent("pk");
@@ -231,24 +231,34 @@ static enum dic_code put_job(struct dic_ledger *ledger, const struct dic_new_job
     }
     dic_ledger_job_pk(pk, job_id);
     const struct dic_table_write write = {dic_str(pk), changes, count, &cond, 1};
-    return table->ops->put(table->impl, &write, applied_out, NULL, err);
+    return table->ops->put(table->impl, &write, applied_out, there_out, err);
 }
 
-/* Best effort: the sweeper finds work whose message was lost. */
-static void send_first(struct dic_ledger *ledger, const char *job_id, const struct parts *parts)
+static enum dic_code send_plan(struct dic_ledger *ledger, const char *job_id, struct dic_err *err)
 {
     const struct dic_job_queue *queue = &ledger->options.queue;
     struct dic_message message = {.kind = DIC_MESSAGE_PLAN};
+    memcpy(message.job_id, job_id, DIC_ID_SIZE);
+    return queue->ops->send(queue->impl, &message, 1, err);
+}
+
+/* The sweeper finds work whose message was lost. */
+static void note_unsent(const char *job_id, enum dic_code code, const struct dic_err *err)
+{
+    if (code != DIC_OK) {
+        dic_log_message(DIC_LOG_WARN, "send_failed", "job %s: %s", job_id, err->msg);
+    }
+}
+
+static void send_first(struct dic_ledger *ledger, const char *job_id, const struct parts *parts)
+{
     struct dic_err err = {0};
     uint32_t sent = 0;
-    memcpy(message.job_id, job_id, DIC_ID_SIZE);
-    enum dic_code code =
-        parts->segment.exists
-            ? dic_ledger_send_chunks(ledger, job_id, 0, &parts->segment, &sent, &err)
-            : queue->ops->send(queue->impl, &message, 1, &err);
-    if (code != DIC_OK) {
-        dic_log_message(DIC_LOG_WARN, "send_failed", "job %s: %s", job_id, err.msg);
-    }
+    note_unsent(job_id,
+                parts->segment.exists ? dic_ledger_send_chunks(ledger, job_id, 0, &parts->segment,
+                                                               DIC_SEGMENT_CHUNKS, &sent, &err)
+                                      : send_plan(ledger, job_id, &err),
+                &err);
 }
 
 static void parts_clean_up(struct parts *parts)
@@ -256,20 +266,42 @@ static void parts_clean_up(struct parts *parts)
     dic_item_clean_up(&parts->segment);
 }
 
-/* Whoever created the job may have died before sending: a job that nobody has begun is sent again.
- */
+/* PLAN, unless a replay has sent it; then notes it. */
+static enum dic_code send_plan_once(struct dic_ledger *ledger, const char *job_id,
+                                    const struct dic_item *job, struct dic_err *err)
+{
+    static const char *const accepted[] = {"ACCEPTED", NULL};
+    const struct dic_change sent = dic_set_number("snt", 1);
+    bool applied = false;
+    if (dic_item_number(job, "snt", 0) != 0) {
+        return DIC_OK;
+    }
+    DIC_TRY(send_plan(ledger, job_id, err));
+    return dic_ledger_move(ledger, job_id, &sent, 1, accepted, &applied, NULL, err);
+}
+
+/* Whoever created the job may have died before it had sent all, and does not note that it has, as
+ * that would cost each job a write. So the first replay sends what is not booked, and notes it:
+ * however often a request is repeated, a message is sent twice at most. */
+static enum dic_code send_replayed(struct dic_ledger *ledger, const char *job_id,
+                                   const struct dic_item *job, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item segment;
+    dic_item_init(&segment);
+    if (dic_str_is(dic_item_text(job, "st"), "ACCEPTED")) {
+        return send_plan_once(ledger, job_id, job, err);
+    }
+    if (!dic_str_is(dic_item_text(job, "st"), "RUNNING") || !dic_item_has(job, "one")) {
+        return DIC_OK; /* its planner sends, and notes it */
+    }
+    DIC_TRY(dic_ledger_get_segment(ledger, job_id, 0, &segment, err));
+    return dic_ledger_send_once(ledger, job_id, 0, &segment, err);
+}
+
 static void send_again(struct dic_ledger *ledger, const char *job_id, const struct dic_item *job)
 {
-    DIC_CLEANUP(parts_clean_up) struct parts parts = {0};
-    dic_item_init(&parts.segment);
-    if (dic_item_has(job, "one") && !dic_item_has(job, "sa") &&
-        dic_ledger_get_segment(ledger, job_id, 0, &parts.segment, NULL) == DIC_OK &&
-        dic_item_number(&parts.segment, "nd", 1) == 0) {
-        send_first(ledger, job_id, &parts);
-    } else if (dic_str_is(dic_item_text(job, "st"), "ACCEPTED")) {
-        dic_item_clear(&parts.segment);
-        send_first(ledger, job_id, &parts);
-    }
+    struct dic_err err = {0};
+    note_unsent(job_id, send_replayed(ledger, job_id, job, &err), &err);
 }
 
 static enum dic_code create_as(struct dic_ledger *ledger, const struct dic_new_job *job,
@@ -278,22 +310,43 @@ static enum dic_code create_as(struct dic_ledger *ledger, const struct dic_new_j
 {
     const char *job_id = claim->id;
     DIC_CLEANUP(parts_clean_up) struct parts parts = {0};
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item there;
     bool applied = false;
     dic_item_init(&parts.segment);
+    dic_item_init(&there);
     if (job->segment != NULL) {
         DIC_TRY(put_only_segment(ledger, job_id, job->segment, &parts, err));
     } else {
         DIC_TRY(put_keys_and_tally(ledger, job_id, job->keys, err));
     }
-    DIC_TRY(put_job(ledger, job, job_id, &parts, &applied, err));
+    DIC_TRY(put_job(ledger, job, job_id, &parts, &applied, &there, err));
     /* Under an id that nobody else can know, a job that is there already is ours: the answer to our
      * put was lost. With a key somebody may have helped, and messages are sent twice at worst. */
     const bool is_secret = job->idempotency_key.len == 0 && job->retry_of.len == 0;
     *result_out = applied || is_secret ? DIC_CREATED : DIC_CREATE_REPLAYED;
-    if (applied || !claim->is_named) {
+    if (applied || is_secret) {
         send_first(ledger, job_id, &parts);
+    } else {
+        send_again(ledger, job_id, &there);
     }
     return DIC_OK;
+}
+
+/* A list that somebody else has begun to cut is cut as they did, although this service may have
+ * another CHUNK_IMAGES while a new version is rolled out: parts of two cuts would not fit together.
+ * Jobs without a list are cut by their planners alone. */
+static enum dic_code create_claimed(struct dic_ledger *ledger, const struct dic_new_job *job,
+                                    const struct claim *claim, enum dic_create_result *result_out,
+                                    struct dic_err *err)
+{
+    DIC_CLEANUP(dic_ledger_recut_clean_up) struct dic_ledger_recut recut;
+    const bool has_list = job->segment != NULL || job->keys.len > 0;
+    dic_ledger_recut_init(&recut);
+    if (has_list && claim->cut != 0 && claim->cut != job->chunk_images) {
+        DIC_TRY(dic_ledger_recut(job, claim->cut, &recut, err));
+        job = &recut.job;
+    }
+    return create_as(ledger, job, claim, result_out, err);
 }
 
 enum dic_code dic_ledger_create(void *impl, const struct dic_new_job *job, char id_out[DIC_ID_SIZE],
@@ -322,11 +375,5 @@ enum dic_code dic_ledger_create(void *impl, const struct dic_new_job *job, char 
             return DIC_OK;
         }
     }
-    if (claim.cut != 0 && claim.cut != job->chunk_images) {
-        return dic_fail(err, DIC_E_BUSY,
-                        "job '%s' is being created with chunks of %" PRId64
-                        " images, this service cuts at %" PRIu32 "; try again",
-                        claim.id, claim.cut, job->chunk_images);
-    }
-    return create_as(ledger, job, &claim, result_out, err);
+    return create_claimed(ledger, job, &claim, result_out, err);
 }

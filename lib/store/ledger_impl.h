@@ -5,6 +5,7 @@
 
 #include "store/job_store_ledger.h"
 #include "store/ledger_heads.h"
+#include "store/ledger_lanes.h"
 #include "store/ledger_progress.h"
 
 #include <pthread.h>
@@ -20,6 +21,7 @@ struct dic_ledger {
     struct dic_ledger_options options;
     struct dic_ledger_progress *progress;
     struct dic_ledger_heads *heads;
+    struct dic_ledger_lanes *lanes;
 };
 
 /* ---- names (ledger_names.c) ---- */
@@ -46,12 +48,34 @@ int64_t dic_ledger_outbox_shard(const char *job_id);
 int64_t dic_ledger_now(const struct dic_ledger *ledger);
 /* Seconds of the wall clock at which an item may go that ends now. */
 int64_t dic_ledger_ttl(const struct dic_ledger *ledger, int64_t extra_ms);
+/* The same for segments and tallies, which go some days after their job. */
+int64_t dic_ledger_segment_ttl(const struct dic_ledger *ledger);
 /* NOT_FOUND when the job is absent or past its ttl. */
 DIC_MUST_USE enum dic_code dic_ledger_get_job(struct dic_ledger *ledger, const char *job_id,
                                               struct dic_item *item_out, struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_get_segment(struct dic_ledger *ledger, const char *job_id,
                                                   uint32_t segment, struct dic_item *item_out,
                                                   struct dic_err *err);
+/* Segments that one request reads, at most 100, each consistent. find: NULL when it is not among
+ * them. */
+struct dic_ledger_batch;
+struct dic_ledger_batch *dic_ledger_batch_new(void);
+void dic_ledger_batch_destroy(struct dic_ledger_batch **batch);
+DIC_MUST_USE enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, const char *job_id,
+                                                 uint32_t first, uint32_t count,
+                                                 struct dic_ledger_batch *batch,
+                                                 struct dic_err *err);
+const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch,
+                                             uint32_t segment);
+/* Segments [0, count), each consistent, many in one request. An item that is not there is given
+ * too. Return other than DIC_OK to stop. */
+typedef enum dic_code (*dic_ledger_segment_visit)(void *context, uint32_t segment,
+                                                  const struct dic_item *item, struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_ledger_read_segments(struct dic_ledger *ledger, const char *job_id,
+                                                    uint32_t count, dic_ledger_segment_visit visit,
+                                                    void *context, struct dic_err *err);
+DIC_MUST_USE enum dic_code dic_ledger_get_tally(struct dic_ledger *ledger, const char *job_id,
+                                                struct dic_item *item_out, struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_state(const struct dic_item *job,
                                             enum dic_job_state *state_out, struct dic_err *err);
 bool dic_ledger_is_full(const struct dic_item *segment);
@@ -113,10 +137,29 @@ DIC_MUST_USE enum dic_code dic_ledger_put_segment(struct dic_ledger *ledger, con
 /* One chunk of the item's table; false when there is none. */
 bool dic_ledger_segment_chunk(const struct dic_item *segment, uint32_t chunk,
                               struct dic_ledger_cut_chunk *out);
-/* Messages for the segment's chunks that are not booked. */
+/* Messages for the segment's chunks that are not booked, for the first `most` of them. */
 DIC_MUST_USE enum dic_code dic_ledger_send_chunks(struct dic_ledger *ledger, const char *job_id,
                                                   uint32_t segment, const struct dic_item *item,
-                                                  uint32_t *sent_out, struct dic_err *err);
+                                                  uint32_t most, uint32_t *sent_out,
+                                                  struct dic_err *err);
+/* The same for all of them, unless the segment notes that this was done; then notes it. */
+DIC_MUST_USE enum dic_code dic_ledger_send_once(struct dic_ledger *ledger, const char *job_id,
+                                                uint32_t segment, const struct dic_item *item,
+                                                struct dic_err *err);
+
+/* A job whose list is cut otherwise than its caller did: into chunks of `cut` images, as one
+ * segment or for a planner. Views point into lines and at each other, so it must not be moved.
+ * INTERNAL: no chunk can have so many images. */
+struct dic_ledger_recut {
+    struct dic_new_job job;
+    struct dic_segment_plan segment;
+    struct dic_chunk_plan chunks[DIC_SEGMENT_CHUNKS];
+    struct dic_buf lines;
+};
+void dic_ledger_recut_init(struct dic_ledger_recut *recut);
+void dic_ledger_recut_clean_up(struct dic_ledger_recut *recut);
+DIC_MUST_USE enum dic_code dic_ledger_recut(const struct dic_new_job *job, int64_t cut,
+                                            struct dic_ledger_recut *out, struct dic_err *err);
 
 /* A ledger entry: who booked a chunk, with what. */
 struct dic_ledger_entry {
@@ -140,7 +183,10 @@ DIC_MUST_USE enum dic_code dic_ledger_add_shard_labels(struct dic_ledger *ledger
                                                        const struct dic_item *item,
                                                        struct dic_label_tally *tally,
                                                        struct dic_err *err);
-/* Appends the model of the segment's first shard, as JSON; nothing when it has none. */
+/* Appends the model of a shard as JSON; and of the segment's first shard, nothing without one. */
+DIC_MUST_USE enum dic_code dic_ledger_shard_model(struct dic_ledger *ledger, const char *job_id,
+                                                  uint32_t chunk, struct dic_str attempt,
+                                                  struct dic_buf *model_out, struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_get_shard_model(struct dic_ledger *ledger, const char *job_id,
                                                       uint32_t segment, const struct dic_item *item,
                                                       struct dic_buf *model_out,
@@ -158,24 +204,47 @@ struct dic_ledger_sums {
     int64_t succeeded;
     int64_t failed;
     int64_t unknown;
-    int64_t booked; /* chunks */
-    uint32_t full;  /* segments */
+    int64_t booked;    /* chunks */
+    uint32_t full;     /* segments */
+    uint32_t rows_end; /* of SEAL alone: no segment from here on has a booked chunk */
 };
 void dic_ledger_add_segment_sums(struct dic_ledger_sums *sums, const struct dic_item *segment);
 /* Consistent sums over segments [0, count). */
 DIC_MUST_USE enum dic_code dic_ledger_sum(struct dic_ledger *ledger, const char *job_id,
                                           uint32_t count, struct dic_ledger_sums *out,
                                           struct dic_err *err);
-/* FILL and COMPLETE of docs/protocol.md: COMPLETE moves the job on from whatever state it is in. */
+/* FILL and COMPLETE of docs/protocol.md: COMPLETE moves the job on from whatever state it is in;
+ * go_on is COMPLETE for who has just read or written the job, and changes the item. */
 DIC_MUST_USE enum dic_code dic_ledger_fill(struct dic_ledger *ledger, const char *job_id,
                                            uint32_t segment, const struct dic_item *item,
                                            struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_complete(struct dic_ledger *ledger, const char *job_id,
                                                struct dic_err *err);
-/* STOP for too many failures, and SEAL; does nothing when there are not too many. */
+DIC_MUST_USE enum dic_code dic_ledger_go_on(struct dic_ledger *ledger, const char *job_id,
+                                            struct dic_item *job, struct dic_err *err);
+/* The last update of a job, to this state if it is still in job's; job is as it was read before. */
+DIC_MUST_USE enum dic_code dic_ledger_end_job(struct dic_ledger *ledger, const char *job_id,
+                                              const struct dic_item *job, enum dic_job_state ended,
+                                              const struct dic_ledger_sums *sums,
+                                              struct dic_str model, struct dic_err *err);
+/* Nothing for a job that has no tally. */
+DIC_MUST_USE enum dic_code dic_ledger_set_tally_ttl(struct dic_ledger *ledger, const char *job_id,
+                                                    const struct dic_item *job,
+                                                    struct dic_err *err);
+
+/* ---- stops (ledger_seal.c) ---- */
+
+/* STOP when more images failed than the job allows, which stopped_out tells; job is what it is
+ * then, whoever stopped it. check_failures does COMPLETE behind it. */
+DIC_MUST_USE enum dic_code dic_ledger_stop_if_failing(struct dic_ledger *ledger, const char *job_id,
+                                                      struct dic_item *job, int64_t failed,
+                                                      bool *stopped_out, struct dic_err *err);
 DIC_MUST_USE enum dic_code dic_ledger_check_failures(struct dic_ledger *ledger, const char *job_id,
-                                                     const struct dic_item *job, int64_t failed,
+                                                     struct dic_item *job, int64_t failed,
                                                      bool *stopped_out, struct dic_err *err);
+/* SEAL of a job that is being stopped. */
+DIC_MUST_USE enum dic_code dic_ledger_seal_job(struct dic_ledger *ledger, const char *job_id,
+                                               const struct dic_item *job, struct dic_err *err);
 
 /* ---- the port's functions ---- */
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and moving the items of a job. */
+#include "base/mem.h"
 #include "store/ledger_impl.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { SEGMENT_BATCH = 100 }; /* items that one BatchGetItem reads */
 
 int64_t dic_ledger_now(const struct dic_ledger *ledger)
 {
@@ -13,6 +16,12 @@ int64_t dic_ledger_now(const struct dic_ledger *ledger)
 int64_t dic_ledger_ttl(const struct dic_ledger *ledger, int64_t extra_ms)
 {
     return (dic_ledger_now(ledger) + ledger->options.retention_ms + extra_ms) / 1000;
+}
+
+int64_t dic_ledger_segment_ttl(const struct dic_ledger *ledger)
+{
+    static const int64_t extra_ms = 7 * 24 * 3600 * INT64_C(1000);
+    return dic_ledger_ttl(ledger, extra_ms);
 }
 
 static bool is_past_ttl(const struct dic_ledger *ledger, const struct dic_item *item)
@@ -41,6 +50,78 @@ enum dic_code dic_ledger_get_segment(struct dic_ledger *ledger, const char *job_
     const struct dic_table *table = &ledger->options.table;
     char pk[DIC_LEDGER_PK_SIZE];
     dic_ledger_segment_pk(pk, job_id, segment);
+    return table->ops->get(table->impl, dic_str(pk), item_out, err);
+}
+
+struct dic_ledger_batch {
+    uint32_t first;
+    uint32_t count;
+    char pks[SEGMENT_BATCH][DIC_LEDGER_PK_SIZE];
+    struct dic_str views[SEGMENT_BATCH];
+    struct dic_item items[SEGMENT_BATCH];
+};
+
+struct dic_ledger_batch *dic_ledger_batch_new(void)
+{
+    struct dic_ledger_batch *batch = dic_calloc(1, sizeof *batch);
+    for (int i = 0; i < SEGMENT_BATCH; i++) {
+        dic_item_init(&batch->items[i]);
+    }
+    return batch;
+}
+
+void dic_ledger_batch_destroy(struct dic_ledger_batch **batch)
+{
+    for (int i = 0; i < SEGMENT_BATCH; i++) {
+        dic_item_clean_up(&(*batch)->items[i]);
+    }
+    dic_free(*batch);
+}
+
+enum dic_code dic_ledger_batch_read(struct dic_ledger *ledger, const char *job_id, uint32_t first,
+                                    uint32_t count, struct dic_ledger_batch *batch,
+                                    struct dic_err *err)
+{
+    const struct dic_table *table = &ledger->options.table;
+    batch->first = first;
+    batch->count = count < SEGMENT_BATCH ? count : SEGMENT_BATCH;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        dic_ledger_segment_pk(batch->pks[i], job_id, first + i);
+        batch->views[i] = dic_str(batch->pks[i]);
+    }
+    enum dic_code code =
+        table->ops->get_many(table->impl, batch->views, batch->count, batch->items, err);
+    batch->count = code == DIC_OK ? batch->count : 0;
+    return code;
+}
+
+const struct dic_item *dic_ledger_batch_find(const struct dic_ledger_batch *batch, uint32_t segment)
+{
+    return segment >= batch->first && segment - batch->first < batch->count
+               ? &batch->items[segment - batch->first]
+               : NULL;
+}
+
+enum dic_code dic_ledger_read_segments(struct dic_ledger *ledger, const char *job_id,
+                                       uint32_t count, dic_ledger_segment_visit visit,
+                                       void *context, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_ledger_batch_destroy) struct dic_ledger_batch *batch = dic_ledger_batch_new();
+    for (uint32_t first = 0; first < count; first += batch->count) {
+        DIC_TRY(dic_ledger_batch_read(ledger, job_id, first, count - first, batch, err));
+        for (uint32_t i = 0; i < batch->count; i++) {
+            DIC_TRY(visit(context, first + i, &batch->items[i], err));
+        }
+    }
+    return DIC_OK;
+}
+
+enum dic_code dic_ledger_get_tally(struct dic_ledger *ledger, const char *job_id,
+                                   struct dic_item *item_out, struct dic_err *err)
+{
+    const struct dic_table *table = &ledger->options.table;
+    char pk[DIC_LEDGER_PK_SIZE];
+    dic_ledger_tally_pk(pk, job_id);
     return table->ops->get(table->impl, dic_str(pk), item_out, err);
 }
 

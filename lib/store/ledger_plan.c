@@ -11,25 +11,13 @@ static const char *const planning[] = {"PLANNING", NULL};
 static enum dic_code ensure(struct dic_ledger *ledger, const char *job_id,
                             const struct dic_ledger_cut *cut, struct dic_err *err)
 {
-    const struct dic_table *table = &ledger->options.table;
     DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
-    const struct dic_change sent = dic_set_number("snt", 1);
-    const struct dic_cond exists = dic_if_exists("pk");
-    char pk[DIC_LEDGER_PK_SIZE];
-    bool applied = false;
-    uint32_t count = 0;
     dic_item_init(&item);
     DIC_TRY(dic_ledger_put_segment(ledger, job_id, cut, &item, err));
     if (dic_ledger_is_full(&item)) { /* one without chunks is so from the start */
         return dic_ledger_fill(ledger, job_id, cut->segment, &item, err);
     }
-    if (!dic_str_is(dic_item_text(&item, "st"), "OPEN") || dic_item_number(&item, "snt", 0) != 0) {
-        return DIC_OK;
-    }
-    DIC_TRY(dic_ledger_send_chunks(ledger, job_id, cut->segment, &item, &count, err));
-    dic_ledger_segment_pk(pk, job_id, cut->segment);
-    const struct dic_table_write write = {dic_str(pk), &sent, 1, &exists, 1};
-    return table->ops->update(table->impl, &write, &applied, NULL, err);
+    return dic_ledger_send_once(ledger, job_id, cut->segment, &item, err);
 }
 
 /* END: from here on the number of segments is known. */

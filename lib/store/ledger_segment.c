@@ -322,13 +322,13 @@ bool dic_ledger_segment_entry(const struct dic_item *segment, uint32_t chunk,
 }
 
 enum dic_code dic_ledger_send_chunks(struct dic_ledger *ledger, const char *job_id,
-                                     uint32_t segment, const struct dic_item *item,
+                                     uint32_t segment, const struct dic_item *item, uint32_t most,
                                      uint32_t *sent_out, struct dic_err *err)
 {
     const struct dic_job_queue *queue = &ledger->options.queue;
     struct dic_message messages[DIC_SEGMENT_CHUNKS];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < DIC_SEGMENT_CHUNKS; i++) {
+    for (uint32_t i = 0; i < DIC_SEGMENT_CHUNKS && count < most; i++) {
         uint32_t chunk = segment * DIC_SEGMENT_CHUNKS + i;
         struct dic_ledger_cut_chunk cut;
         struct dic_ledger_entry entry;
@@ -341,4 +341,22 @@ enum dic_code dic_ledger_send_chunks(struct dic_ledger *ledger, const char *job_
     }
     *sent_out = count;
     return count == 0 ? DIC_OK : queue->ops->send(queue->impl, messages, count, err);
+}
+
+enum dic_code dic_ledger_send_once(struct dic_ledger *ledger, const char *job_id, uint32_t segment,
+                                   const struct dic_item *item, struct dic_err *err)
+{
+    const struct dic_table *table = &ledger->options.table;
+    const struct dic_change sent = dic_set_number("snt", 1);
+    const struct dic_cond exists = dic_if_exists("pk");
+    char pk[DIC_LEDGER_PK_SIZE];
+    bool applied = false;
+    uint32_t count = 0;
+    if (!dic_str_is(dic_item_text(item, "st"), "OPEN") || dic_item_number(item, "snt", 0) != 0) {
+        return DIC_OK;
+    }
+    DIC_TRY(dic_ledger_send_chunks(ledger, job_id, segment, item, DIC_SEGMENT_CHUNKS, &count, err));
+    dic_ledger_segment_pk(pk, job_id, segment);
+    const struct dic_table_write write = {dic_str(pk), &sent, 1, &exists, 1};
+    return table->ops->update(table->impl, &write, &applied, NULL, err);
 }

@@ -8,7 +8,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SHARD_VERSION = 1, FIRST_HEAD_BYTES = 16 * 1024, MAX_LABELS_BYTES = 256 * 1024 * 1024 };
+enum {
+    SHARD_VERSION = 1,
+    FIRST_HEAD_BYTES = 16 * 1024,
+    MAX_LABELS_BYTES = 256 * 1024 * 1024,
+    MAX_AHEAD = 100, /* segments: one batch */
+};
 
 static void put_label(struct dic_json_writer *writer, struct dic_str label, int64_t images)
 {
@@ -126,35 +131,43 @@ enum dic_code dic_ledger_add_shard_labels(struct dic_ledger *ledger, const char 
             continue;
         }
         dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
-        DIC_TRY(add_object_labels(ledger, object, tally, err));
+        enum dic_code code = add_object_labels(ledger, object, tally, err);
+        DIC_TRY(dic_ledger_object_read(code, object, err));
     }
     return DIC_OK;
+}
+
+enum dic_code dic_ledger_shard_model(struct dic_ledger *ledger, const char *job_id, uint32_t chunk,
+                                     struct dic_str attempt, struct dic_buf *model_out,
+                                     struct dic_err *err)
+{
+    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    char object[DIC_LEDGER_KEY_SIZE];
+    struct dic_str head = {0};
+    struct dic_str model = {0};
+    dic_buf_init(&bytes, MAX_LABELS_BYTES + 1);
+    dic_ledger_shard_object(object, job_id, chunk, attempt);
+    enum dic_code code = get_head(ledger, object, &bytes, &head, err);
+    DIC_TRY(dic_ledger_object_read(code, object, err));
+    DIC_TRY(dic_json_parse(head, &root, err));
+    const struct dic_json *member = dic_json_member(root, "model");
+    if (member != NULL && dic_json_get_str(member, "model", &model, err) == DIC_OK) {
+        dic_buf_append_str(model_out, model);
+    }
+    return dic_buf_check(model_out, err);
 }
 
 enum dic_code dic_ledger_get_shard_model(struct dic_ledger *ledger, const char *job_id,
                                          uint32_t segment, const struct dic_item *item,
                                          struct dic_buf *model_out, struct dic_err *err)
 {
-    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
-    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
-    dic_buf_init(&bytes, MAX_LABELS_BYTES + 1);
     for (uint32_t i = 0; i < DIC_SEGMENT_CHUNKS; i++) {
         uint32_t chunk = segment * DIC_SEGMENT_CHUNKS + i;
         struct dic_ledger_entry entry;
-        char object[DIC_LEDGER_KEY_SIZE];
-        struct dic_str head = {0};
-        struct dic_str model = {0};
-        if (!dic_ledger_segment_entry(item, chunk, &entry)) {
-            continue;
+        if (dic_ledger_segment_entry(item, chunk, &entry)) {
+            return dic_ledger_shard_model(ledger, job_id, chunk, entry.attempt, model_out, err);
         }
-        dic_ledger_shard_object(object, job_id, chunk, entry.attempt);
-        DIC_TRY(get_head(ledger, object, &bytes, &head, err));
-        DIC_TRY(dic_json_parse(head, &root, err));
-        const struct dic_json *member = dic_json_member(root, "model");
-        if (member != NULL && dic_json_get_str(member, "model", &model, err) == DIC_OK) {
-            dic_buf_append_str(model_out, model);
-        }
-        return dic_buf_check(model_out, err);
     }
     return DIC_OK;
 }
@@ -191,20 +204,36 @@ enum dic_code dic_ledger_add_labels(struct dic_ledger *ledger, const char *objec
 
 /* ---- the port's reading of results ---- */
 
-static enum dic_code visit_chunk(struct dic_ledger *ledger, const char *job_id, uint32_t chunk,
-                                 const struct dic_item *segment,
-                                 const struct dic_ledger_entry *entry, struct dic_buf *bytes,
-                                 dic_rows_visit visit, void *context, struct dic_err *err)
+/* A page of a job's rows. */
+struct page {
+    struct dic_ledger *ledger;
+    const char *job_id;
+    bool ended;        /* the job has, so nothing changes any more, and gaps stay */
+    uint32_t segments; /* from here on there are no rows */
+    uint32_t ahead;    /* segments to be read next */
+    struct dic_ledger_batch *batch;
+    struct dic_buf bytes;
+};
+
+static void page_clean_up(struct page *page)
 {
-    const struct dic_blob_store *results = &ledger->options.results;
+    dic_ledger_batch_destroy(&page->batch);
+    dic_buf_clean_up(&page->bytes);
+}
+
+static enum dic_code visit_chunk(struct page *page, uint32_t chunk, const struct dic_item *segment,
+                                 const struct dic_ledger_entry *entry, dic_rows_visit visit,
+                                 void *context, struct dic_err *err)
+{
+    const struct dic_blob_store *results = &page->ledger->options.results;
     struct dic_ledger_cut_chunk cut = {0};
     char object[DIC_LEDGER_KEY_SIZE];
-    dic_ledger_shard_object(object, job_id, chunk, entry->attempt);
-    dic_buf_clear(bytes);
-    enum dic_code code = results->ops->get(results->impl, dic_str(object),
-                                           (int64_t)bytes->ceiling - 1, bytes, NULL, err);
+    dic_ledger_shard_object(object, page->job_id, chunk, entry->attempt);
+    dic_buf_clear(&page->bytes);
+    enum dic_code code = results->ops->get(
+        results->impl, dic_str(object), (int64_t)page->bytes.ceiling - 1, &page->bytes, NULL, err);
     DIC_TRY(dic_ledger_object_read(code, object, err));
-    struct dic_str all = dic_buf_view(bytes);
+    struct dic_str all = dic_buf_view(&page->bytes);
     size_t head = dic_str_find(all, '\n');
     if (head == all.len || !dic_ledger_segment_chunk(segment, chunk, &cut)) {
         return dic_fail(err, DIC_E_INTERNAL, "object %s is not a shard of this job", object);
@@ -219,37 +248,62 @@ static enum dic_code visit_chunk(struct dic_ledger *ledger, const char *job_id, 
     return visit(context, &rows, err);
 }
 
+/* One segment holds many pages, so it is read alone; of a job that was stopped long stretches may
+ * have no rows, and those are passed over in ever greater steps. */
+static enum dic_code load_segment(struct page *page, uint32_t segment,
+                                  const struct dic_item **item_out, struct dic_err *err)
+{
+    *item_out = dic_ledger_batch_find(page->batch, segment);
+    if (*item_out != NULL) {
+        return DIC_OK;
+    }
+    const uint32_t left = page->segments - segment;
+    DIC_TRY(dic_ledger_batch_read(page->ledger, page->job_id, segment,
+                                  page->ahead < left ? page->ahead : left, page->batch, err));
+    page->ahead = page->ended && page->ahead < MAX_AHEAD ? page->ahead * 4 : page->ahead;
+    *item_out = dic_ledger_batch_find(page->batch, segment);
+    return DIC_OK;
+}
+
+static enum dic_code read_page(struct page *page, uint32_t chunk, uint32_t limit,
+                               dic_rows_visit visit, void *context, struct dic_err *err)
+{
+    for (; limit > 0 && chunk / DIC_SEGMENT_CHUNKS < page->segments; chunk++) {
+        const struct dic_item *segment = NULL;
+        struct dic_ledger_entry entry;
+        DIC_TRY(load_segment(page, chunk / DIC_SEGMENT_CHUNKS, &segment, err));
+        if (dic_ledger_segment_entry(segment, chunk, &entry)) {
+            DIC_TRY(visit_chunk(page, chunk, segment, &entry, visit, context, err));
+            page->ahead = 1;
+            limit--;
+        } else if (!page->ended &&
+                   (!segment->exists ||
+                    dic_ledger_segment_chunk(segment, chunk, &(struct dic_ledger_cut_chunk){0}))) {
+            return DIC_OK; /* of a live job only the part without a gap */
+        }
+    }
+    return DIC_OK;
+}
+
 enum dic_code dic_ledger_rows(void *impl, const char *job_id, uint32_t chunk, uint32_t limit,
                               dic_rows_visit visit, void *context, struct dic_err *err)
 {
-    struct dic_ledger *ledger = impl;
-    DIC_CLEANUP(dic_item_clean_up) struct dic_item item;
-    DIC_CLEANUP(dic_buf_clean_up) struct dic_buf bytes;
+    DIC_CLEANUP(dic_item_clean_up) struct dic_item job;
     enum dic_job_state state = DIC_JOB_ACCEPTED;
-    dic_item_init(&item);
-    dic_buf_init(&bytes, 256 * 1024 * 1024);
-    DIC_TRY(dic_ledger_get_job(ledger, job_id, &item, err));
-    DIC_TRY(dic_ledger_state(&item, &state, err));
-    const bool ended = dic_job_is_terminal(state);
-    const int64_t segments = dic_item_number(&item, "cur", 0);
-    uint32_t loaded = UINT32_MAX;
-    while (limit > 0 && chunk / DIC_SEGMENT_CHUNKS < segments) {
-        struct dic_ledger_entry entry;
-        if (chunk / DIC_SEGMENT_CHUNKS != loaded) {
-            loaded = chunk / DIC_SEGMENT_CHUNKS;
-            DIC_TRY(dic_ledger_get_segment(ledger, job_id, loaded, &item, err));
-        }
-        if (dic_ledger_segment_entry(&item, chunk, &entry)) {
-            DIC_TRY(visit_chunk(ledger, job_id, chunk, &item, &entry, &bytes, visit, context, err));
-            limit--;
-        } else if (!ended &&
-                   (!item.exists ||
-                    dic_ledger_segment_chunk(&item, chunk, &(struct dic_ledger_cut_chunk){0}))) {
-            return DIC_OK; /* of a live job only the part without a gap */
-        }
-        chunk++;
-    }
-    return DIC_OK;
+    dic_item_init(&job);
+    DIC_TRY(dic_ledger_get_job(impl, job_id, &job, err));
+    DIC_TRY(dic_ledger_state(&job, &state, err));
+    DIC_CLEANUP(page_clean_up)
+    struct page page = {
+        .ledger = impl,
+        .job_id = job_id,
+        .ended = dic_job_is_terminal(state),
+        .segments = (uint32_t)dic_item_number(&job, "rs", dic_item_number(&job, "cur", 0)),
+        .ahead = 1,
+        .batch = dic_ledger_batch_new(),
+    };
+    dic_buf_init(&page.bytes, 256 * 1024 * 1024);
+    return read_page(&page, chunk, limit, visit, context, err);
 }
 
 enum dic_code dic_ledger_labels(void *impl, const char *job_id, struct dic_label_count *out,

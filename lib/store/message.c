@@ -17,6 +17,12 @@ size_t dic_message_write(const struct dic_message *message, char out[DIC_MESSAGE
                        "{\"v\":%d,\"tenant\":\"" DIC_TENANT "\",\"kind\":\"%s\",\"job\":\"%s\","
                        "\"chunk\":%" PRIu32 "}",
                        MESSAGE_VERSION, kind_words[message->kind], message->job_id, message->chunk);
+    if (message->earlier_receives > 0 || message->first_sent_ms > 0) {
+        len += snprintf(out + len - 1, DIC_MESSAGE_BODY_SIZE - (size_t)len + 1,
+                        ",\"receives\":%" PRIu32 ",\"sent\":%" PRId64 "}",
+                        message->earlier_receives, message->first_sent_ms) -
+               1;
+    }
     return (size_t)len;
 }
 
@@ -86,6 +92,24 @@ static enum dic_code check_tenant(const struct dic_json *root, struct dic_err *e
     return DIC_OK;
 }
 
+/* Only a message that was handed back has these. */
+static enum dic_code parse_past(const struct dic_json *root, struct dic_message *out,
+                                struct dic_err *err)
+{
+    const struct dic_json *receives = dic_json_member(root, "receives");
+    const struct dic_json *sent = dic_json_member(root, "sent");
+    int64_t count = 0;
+    int64_t sent_ms = 0;
+    if ((receives != NULL &&
+         dic_json_get_int(receives, "receives", 0, UINT32_MAX, &count, err) != DIC_OK) ||
+        (sent != NULL && dic_json_get_int(sent, "sent", 0, INT64_MAX, &sent_ms, err) != DIC_OK)) {
+        return not_ours(err);
+    }
+    out->earlier_receives = (uint32_t)count;
+    out->first_sent_ms = sent_ms;
+    return DIC_OK;
+}
+
 enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, struct dic_err *err)
 {
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
@@ -111,5 +135,5 @@ enum dic_code dic_message_parse(struct dic_str body, struct dic_message *out, st
         return not_ours(err);
     }
     out->chunk = (uint32_t)chunk;
-    return DIC_OK;
+    return parse_past(root, out, err);
 }

@@ -5,11 +5,11 @@
  * tests. An item has a text key, the attribute "pk", and attributes of three kinds: text, whole
  * number, and a map from text to text. Every function is atomic for its item. Any thread may call,
  * and blocks.
- * Errors: BUSY, TIMEOUT, UPSTREAM (the outcome of a write is then unknown), DENIED, NOT_FOUND (no
- * such table), TOO_LARGE (an item over the table's limit), INTERNAL (an attribute of another kind).
- * A condition that does not hold is no error. An adapter may repeat a write whose outcome it does
- * not know: so a condition may fail because the write itself has been done, and what is added needs
- * a condition that the write makes false, or it may be added twice.
+ * Errors: BUSY, TIMEOUT, UPSTREAM (the outcome of a write is then unknown; not retryable when there
+ * is no such table), DENIED, TOO_LARGE (an item over the table's limit), INTERNAL (an attribute of
+ * another kind). A condition that does not hold is no error. An adapter may repeat a write whose
+ * outcome it does not know: so a condition may fail because the write itself has been done, and
+ * what is added needs a condition that the write makes false, or it may be added twice.
  */
 #ifndef DIC_STORE_TABLE_H
 #define DIC_STORE_TABLE_H

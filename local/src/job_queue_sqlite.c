@@ -193,6 +193,26 @@ static enum dic_code extend(void *impl, const char *receipt, uint32_t visibility
     return lost(lease.changes, err);
 }
 
+/* The lease ends, or to hand back twice would count twice. */
+static enum dic_code end_lease(struct dic_db_connection *connection, void *argument,
+                               struct dic_err *err)
+{
+    struct lease *lease = argument;
+    struct parsed_receipt receipt;
+    DIC_TRY(parse_receipt(lease->receipt, &receipt, err));
+    return dic_db_run(connection,
+                      "UPDATE queue SET visible_ms=0, lease=0, receives=receives-1"
+                      " WHERE id=?1 AND lease=?2",
+                      &lease->changes, err, "ii", receipt.id, receipt.lease);
+}
+
+static enum dic_code hand_back(void *impl, const struct dic_delivery *delivery, struct dic_err *err)
+{
+    struct lease lease = {.receipt = delivery->receipt};
+    DIC_TRY(dic_local_db_write(impl, end_lease, &lease, err));
+    return lost(lease.changes, err);
+}
+
 enum dic_code dic_queue_remove(struct dic_db_connection *connection, const char *receipt,
                                int64_t *removed_out, struct dic_err *err)
 {
@@ -255,6 +275,7 @@ struct dic_job_queue dic_job_queue_sqlite(struct dic_local_db *db)
         .send = send_messages,
         .receive = receive,
         .extend = extend,
+        .hand_back = hand_back,
         .remove = remove_by_receipt,
         .depth = get_depth,
         .wake = wake,

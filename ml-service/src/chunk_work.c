@@ -6,6 +6,7 @@
 #include "result_row.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* 500 rows of 100 predictions of long labels each; far below it in practice. */
 enum { MAX_ROWS_BYTES = 64 * 1024 * 1024 };
@@ -31,28 +32,32 @@ static enum dic_code parse_line(struct dic_str line, struct dic_json **json_out,
     return dic_json_get_str(id, "id", &image_out->id, err);
 }
 
+/* As far as it goes: a line that is none leaves its image without a key. Lines and images that do
+ * not fit together do not tell which is which, and no image has a key. */
 static enum dic_code parse_lines(struct dic_chunk_work *work, struct dic_str lines,
                                  struct dic_err *err)
 {
     struct dic_str rest = lines;
     struct dic_str line = {0};
+    enum dic_code first = DIC_OK;
     uint32_t count = 0;
     while (dic_str_split(&rest, '\n', &line)) {
         if (line.len == 0) {
             continue;
         }
-        if (count == work->image_count) {
-            return dic_fail(err, DIC_E_INTERNAL, "a stored chunk has more than its %u lines",
-                            work->image_count);
+        if (count < work->image_count) {
+            enum dic_code code = parse_line(line, &work->lines[count], &work->images[count],
+                                            first == DIC_OK ? err : NULL);
+            first = first == DIC_OK ? code : first;
         }
-        DIC_TRY(parse_line(line, &work->lines[count], &work->images[count], err));
         count++;
     }
-    if (count != work->image_count) {
-        return dic_fail(err, DIC_E_INTERNAL, "a stored chunk has %u lines instead of %u", count,
-                        work->image_count);
+    if (count == work->image_count) {
+        return first;
     }
-    return DIC_OK;
+    memset(work->images, 0, work->image_count * sizeof *work->images);
+    return dic_fail(err, DIC_E_INTERNAL, "a stored chunk has %u lines instead of %u", count,
+                    work->image_count);
 }
 
 static void task_done(struct dic_task *task)
@@ -66,9 +71,10 @@ static void task_done(struct dic_task *task)
     }
 }
 
-enum dic_code dic_chunk_work_new(const struct dic_delivery *delivery,
-                                 const struct dic_job_params *params, const struct dic_chunk *chunk,
-                                 struct dic_chunk_work **work_out, struct dic_err *err)
+enum dic_code dic_chunk_work_new_damaged(const struct dic_delivery *delivery,
+                                         const struct dic_job_params *params,
+                                         const struct dic_chunk *chunk,
+                                         struct dic_chunk_work **work_out, struct dic_err *err)
 {
     if (chunk->images < 1 || chunk->images > DIC_MAX_CHUNK_IMAGES) {
         return dic_fail(err, DIC_E_INTERNAL, "a stored chunk has %u images, allowed are 1 to %d",
@@ -84,8 +90,22 @@ enum dic_code dic_chunk_work_new(const struct dic_delivery *delivery,
     work->tasks = dic_calloc(chunk->images, sizeof *work->tasks);
     work->lines = dic_calloc(chunk->images, sizeof(struct dic_json *));
     atomic_init(&work->unfinished, chunk->images);
-    enum dic_code code = parse_lines(work, chunk->lines, err);
-    if (code != DIC_OK) {
+    if (parse_lines(work, chunk->lines, &work->damage) != DIC_OK) {
+        work->damage.code =
+            DIC_E_INTERNAL; /* whatever is wrong with a line, the store is damaged */
+    }
+    *work_out = work;
+    return DIC_OK;
+}
+
+enum dic_code dic_chunk_work_new(const struct dic_delivery *delivery,
+                                 const struct dic_job_params *params, const struct dic_chunk *chunk,
+                                 struct dic_chunk_work **work_out, struct dic_err *err)
+{
+    struct dic_chunk_work *work = NULL;
+    DIC_TRY(dic_chunk_work_new_damaged(delivery, params, chunk, &work, err));
+    if (work->damage.code != DIC_OK) {
+        const enum dic_code code = dic_fail(err, DIC_E_INTERNAL, "%s", work->damage.msg);
         dic_chunk_work_destroy(work);
         return code;
     }

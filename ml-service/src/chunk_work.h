@@ -5,6 +5,7 @@
 #define DIC_ML_CHUNK_WORK_H
 
 #include "base/buf.h"
+#include "leases.h"
 #include "model_spec.h"
 #include "pipeline.h"
 #include "json/json_read.h"
@@ -15,12 +16,14 @@
 
 struct dic_chunk_work {
     struct dic_delivery delivery;
+    struct dic_lease lease; /* of the delivery, while it is in work */
     struct dic_job_params params;
     int64_t first_image;
     uint32_t image_count;
     struct dic_image *images; /* image_count of them */
     struct dic_task *tasks;
     struct dic_json **lines; /* keeps the parsed keys alive */
+    struct dic_err damage;   /* the stored lines cannot be read; code DIC_OK: they can */
     atomic_uint unfinished;
     atomic_bool abandon; /* the job was stopped, or the worker drains */
     int64_t queued_ns;   /* time in the queue before this delivery */
@@ -42,6 +45,13 @@ DIC_MUST_USE enum dic_code dic_chunk_work_new(const struct dic_delivery *deliver
                                               const struct dic_chunk *chunk,
                                               struct dic_chunk_work **work_out,
                                               struct dic_err *err);
+/* As far as the lines can be read; what cannot has an empty key. For a chunk that is given up: its
+ * images are accounted for all the same. */
+DIC_MUST_USE enum dic_code dic_chunk_work_new_damaged(const struct dic_delivery *delivery,
+                                                      const struct dic_job_params *params,
+                                                      const struct dic_chunk *chunk,
+                                                      struct dic_chunk_work **work_out,
+                                                      struct dic_err *err);
 void dic_chunk_work_destroy(struct dic_chunk_work *work);
 void dic_chunk_work_submit(struct dic_chunk_work *work, struct dic_pipeline *pipeline);
 /* Makes every row this error. */

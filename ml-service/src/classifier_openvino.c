@@ -70,7 +70,7 @@ static enum dic_code wrong_shape(const struct dic_model_spec *spec, const char *
     }
     return dic_fail_field(err, DIC_E_INVALID, field,
                           "%s: %s of model.json: the model has the shape [%s], expected is %s",
-                          spec->model_path, field, text, expected);
+                          spec->model_origin, field, text, expected);
 }
 
 /* A model with a free batch size or picture size is fixed to what model.json says. */
@@ -100,14 +100,14 @@ static enum dic_code check_input(struct openvino *ov, struct dic_err *err)
     if (ov_model_const_input_by_name(ov->model, spec->input_name, &port) != OK) {
         return dic_fail_field(err, DIC_E_INVALID, "input.name",
                               "%s: input.name of model.json: the model has no input '%s'",
-                              spec->model_path, spec->input_name);
+                              spec->model_origin, spec->input_name);
     }
     ov_element_type_e type = DYNAMIC;
     DIC_TRY(check(ov_port_get_element_type(port, &type), "reading the input type", err));
     if (type != F32) {
         return dic_fail_field(err, DIC_E_INVALID, "input",
                               "%s: the model's input is not of 32-bit floats (type %d)",
-                              spec->model_path, (int)type);
+                              spec->model_origin, (int)type);
     }
     return fix_shape(ov, port, err);
 }
@@ -138,7 +138,7 @@ static enum dic_code check_output(struct openvino *ov, struct dic_err *err)
     if (ov_model_const_output_by_name(ov->model, spec->output_name, &port) != OK) {
         return dic_fail_field(err, DIC_E_INVALID, "output.name",
                               "%s: output.name of model.json: the model has no output '%s'",
-                              spec->model_path, spec->output_name);
+                              spec->model_origin, spec->output_name);
     }
     ov_element_type_e type = DYNAMIC;
     ov_shape_t shape = {0};
@@ -163,7 +163,7 @@ static enum dic_code load_model(struct openvino *ov, struct dic_err *err)
     DIC_TRY(check(ov_core_create(&ov->core), "starting", err));
     if (ov_core_read_model(ov->core, spec->model_path, spec->weights_path, &ov->model) != OK) {
         return dic_fail_field(err, DIC_E_INVALID, "files.model",
-                              "%s is not a model that can be read: %.200s", spec->model_path,
+                              "%s is not a model that can be read: %.200s", spec->model_origin,
                               ov_get_last_err_msg());
     }
     DIC_TRY(check_input(ov, err));

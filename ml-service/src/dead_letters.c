@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "chunk_work.h"
+#include "give_up.h"
 #include "job/limits.h"
 #include "json/json_write.h"
 
@@ -29,12 +30,6 @@ struct dic_dead_letters {
 
 /* ---- one chunk ---- */
 
-static void reason_of(char out[160])
-{
-    snprintf(out, 160, "given up: the chunk was received %d times and never finished",
-             DIC_MAX_RECEIVES);
-}
-
 static enum dic_code load(const struct dic_dead_letters_options *options,
                           const struct dic_delivery *delivery, struct dic_chunk_work **work_out,
                           struct dic_err *err)
@@ -53,19 +48,17 @@ static enum dic_code load(const struct dic_dead_letters_options *options,
     if (chunk.booked) {
         return dic_fail(err, DIC_E_CONFLICT, "the chunk is already booked");
     }
-    return dic_chunk_work_new(delivery, &job.params, &chunk, work_out, err);
+    return dic_chunk_work_new_damaged(delivery, &job.params, &chunk, work_out, err);
 }
 
 static enum dic_code book(const struct dic_dead_letters_options *options,
-                          struct dic_chunk_work *work, const char **outcome_out,
+                          struct dic_chunk_work *work, const char *reason, const char **outcome_out,
                           struct dic_err *err)
 {
     static const char *const words[] = {
         [DIC_BOOKED] = "booked", [DIC_BOOK_LATE] = "late", [DIC_BOOK_CLOSED] = "closed"};
     struct dic_chunk_outcome outcome;
     enum dic_book_result result = DIC_BOOK_CLOSED;
-    char reason[160];
-    reason_of(reason);
     dic_chunk_work_set_errors(work, DIC_ROW_POISON, reason);
     dic_chunk_outcome_init(&outcome, work, options->model);
     const struct dic_booking booking = {
@@ -86,18 +79,16 @@ static enum dic_code book(const struct dic_dead_letters_options *options,
 
 /* For people: what was given up, and why. */
 static enum dic_code keep_copy(const struct dic_dead_letters_options *options,
-                               const struct dic_delivery *delivery, const char *outcome,
-                               struct dic_err *err)
+                               const struct dic_delivery *delivery, const char *reason,
+                               const char *outcome, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
     const struct dic_message *message = &delivery->message;
     char key[96];
     char body[DIC_MESSAGE_BODY_SIZE];
-    char reason[160];
-    dic_buf_init(&text, 4096);
+    dic_buf_init(&text, 8192);
     struct dic_json_writer writer = dic_json_writer(&text);
     dic_message_write(message, body);
-    reason_of(reason);
     dic_json_begin_object(&writer, NULL);
     dic_json_put_raw(&writer, "message", dic_str(body));
     dic_json_put_text(&writer, "reason", reason);
@@ -106,7 +97,12 @@ static enum dic_code keep_copy(const struct dic_dead_letters_options *options,
     dic_json_put_time(&writer, "given_up_at", dic_clock_wall_ms(options->clock));
     dic_json_end_object(&writer);
     dic_buf_append_byte(&text, '\n');
-    snprintf(key, sizeof key, "dlq/" DIC_TENANT "/%s/%" PRIu32, message->job_id, message->chunk);
+    if (message->kind == DIC_MESSAGE_CHUNK) {
+        snprintf(key, sizeof key, "dlq/" DIC_TENANT "/%s/%" PRIu32, message->job_id,
+                 message->chunk);
+    } else {
+        snprintf(key, sizeof key, "dlq/" DIC_TENANT "/%s/plan", message->job_id);
+    }
     return options->results.ops->put(options->results.impl, dic_str(key), dic_buf_view(&text),
                                      false, err);
 }
@@ -121,36 +117,75 @@ static void log_settled(const struct dic_delivery *delivery, const char *outcome
     dic_log_end(&log);
 }
 
+/* What is stored of the chunk cannot be read, and not even be made rows of. */
+static enum dic_code settle_unread(const struct dic_dead_letters_options *options,
+                                   const struct dic_delivery *delivery, const struct dic_err *why,
+                                   struct dic_err *err)
+{
+    char reason[DIC_REASON_SIZE];
+    dic_give_up_reason(reason, "a chunk", DIC_MAX_RECEIVES, why);
+    bool failed = false;
+    DIC_TRY(dic_give_up_job(&options->jobs, delivery->message.job_id, reason, &failed, err));
+    return failed ? keep_copy(options, delivery, reason, "job failed", err) : DIC_OK;
+}
+
 static enum dic_code settle_chunk(const struct dic_dead_letters_options *options,
                                   const struct dic_delivery *delivery, struct dic_err *err)
 {
     struct dic_chunk_work *work = NULL;
+    struct dic_err why = {0};
+    char reason[DIC_REASON_SIZE];
     const char *outcome = "closed";
-    enum dic_code code = load(options, delivery, &work, err);
+    enum dic_code code = load(options, delivery, &work, &why);
     if (code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT) {
         return DIC_OK; /* booked by now, stopped or gone: nothing is left to account for */
     }
-    DIC_TRY(code);
-    code = book(options, work, &outcome, err);
+    if (code == DIC_E_INTERNAL) {
+        return settle_unread(options, delivery, &why, err);
+    }
+    if (code != DIC_OK) {
+        return dic_fail(err, code, "%s", why.msg);
+    }
+    dic_give_up_reason(reason, "the chunk", DIC_MAX_RECEIVES, &work->damage);
+    code = book(options, work, reason, &outcome, err);
     dic_chunk_work_destroy(work);
     DIC_TRY(code);
     log_settled(delivery, outcome);
-    return keep_copy(options, delivery, outcome, err);
+    return keep_copy(options, delivery, reason, outcome, err);
+}
+
+/* Its workers died, or could not even note that they gave up. */
+static enum dic_code settle_plan(const struct dic_dead_letters_options *options,
+                                 const struct dic_delivery *delivery, struct dic_err *err)
+{
+    char reason[DIC_REASON_SIZE];
+    dic_give_up_reason(reason, "the job's plan", DIC_MAX_RECEIVES, NULL);
+    bool failed = false;
+    DIC_TRY(dic_give_up_plan(&options->jobs, delivery->message.job_id, reason, &failed, err));
+    return failed ? keep_copy(options, delivery, reason, "job failed", err) : DIC_OK;
+}
+
+static enum dic_code settle_kind(const struct dic_dead_letters_options *options,
+                                 const struct dic_delivery *delivery, struct dic_err *err)
+{
+    switch (delivery->message.kind) {
+    case DIC_MESSAGE_PLAN:
+        return settle_plan(options, delivery, err);
+    case DIC_MESSAGE_SEAL:
+        return DIC_OK; /* the sweeper seals what is stopping, for as long as it takes */
+    case DIC_MESSAGE_CHUNK:
+    default:
+        return settle_chunk(options, delivery, err);
+    }
 }
 
 enum dic_code dic_dead_letters_settle(const struct dic_dead_letters_options *options,
                                       const struct dic_delivery *delivery, struct dic_err *err)
 {
     if (!delivery->understood) {
-        dic_log_message(DIC_LOG_WARN, "dead_letter_not_understood", "received %" PRIu32 " times",
-                        delivery->receive_count);
-        return DIC_OK;
+        return DIC_OK; /* told of by the queue, once */
     }
-    if (delivery->message.kind == DIC_MESSAGE_CHUNK) {
-        DIC_TRY(settle_chunk(options, delivery, err));
-    } else {
-        DIC_TRY(options->queue.ops->send(options->queue.impl, &delivery->message, 1, err));
-    }
+    DIC_TRY(settle_kind(options, delivery, err));
     enum dic_code code = options->dead.ops->remove(options->dead.impl, delivery->receipt, err);
     return code == DIC_E_NOT_FOUND ? DIC_OK : code; /* it comes again, and finds itself booked */
 }

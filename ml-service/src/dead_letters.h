@@ -2,8 +2,9 @@
 /*
  * The dead-letter queue's consumer, one thread: a chunk that was received too often and never
  * finished is booked with every image as a POISON row, so that its job ends; its message is copied
- * to dlq/<tenant>/<job>/<chunk> in the result bucket, with the reason, and removed. Messages that
- * plan or seal a job go back to the job queue. What is not understood stays where it is.
+ * to dlq/<tenant>/<job>/<chunk> in the result bucket, with the reason, and removed. A job whose
+ * plan was tried so often fails (copied to …/plan). A message that seals a job is removed: the
+ * sweeper seals what is stopping. What is not understood stays where it is.
  */
 #ifndef DIC_ML_DEAD_LETTERS_H
 #define DIC_ML_DEAD_LETTERS_H
@@ -16,7 +17,6 @@
 
 struct dic_dead_letters_options {
     struct dic_job_store jobs; /* all borrowed */
-    struct dic_job_queue queue;
     struct dic_job_queue dead;
     struct dic_blob_store results;
     const struct dic_model_spec *model;

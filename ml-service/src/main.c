@@ -7,6 +7,7 @@
 #include "classifier_openvino.h"
 #include "dead_letters.h"
 #include "engine.h"
+#include "store/aws_bucket.h"
 #include "store/aws_store.h"
 #include "task_protection.h"
 
@@ -70,8 +71,19 @@ static const struct dic_program program = {
     .group_count = sizeof groups / sizeof groups[0],
 };
 
+/* Where dic_engine_fetch_model works: the connection ends with its process. */
+static enum dic_code open_model_store(const char *bucket, struct dic_blob_store *out,
+                                      struct dic_err *err)
+{
+    struct dic_aws_bucket *opened = NULL;
+    DIC_TRY(dic_aws_bucket_open(&app.environment, bucket, &opened, err));
+    *out = dic_aws_bucket_blobs(opened);
+    return DIC_OK;
+}
+
 static void gather_settings(void)
 {
+    app.engine.open_model_store = open_model_store;
     groups[0] = (struct dic_settings_group){table, sizeof table / sizeof table[0], &app.settings};
     groups[1] = (struct dic_settings_group){dic_engine_settings_table, dic_engine_settings_count,
                                             &app.engine.settings};
@@ -130,7 +142,6 @@ static void start_helpers(void)
 {
     const struct dic_dead_letters_options letters = {
         .jobs = dic_aws_store_jobs(app.store),
-        .queue = dic_aws_store_queue(app.store),
         .dead = dic_aws_store_dead(app.store),
         .results = dic_aws_store_results(app.store),
         .model = app.engine.model,
@@ -150,7 +161,8 @@ static void start_helpers(void)
 
 static enum dic_code start(struct dic_err *err)
 {
-    DIC_TRY(dic_engine_fork(&app.engine, err)); /* first of all */
+    DIC_TRY(dic_engine_fetch_model(&app.engine, err));
+    DIC_TRY(dic_engine_fork(&app.engine, err)); /* before anything of this process's own */
     DIC_TRY(open_store(err));
     DIC_TRY(start_worker(err));
     start_helpers();
@@ -162,6 +174,8 @@ static void say_ready(void)
     struct dic_log log;
     dic_log_begin(&log, DIC_LOG_INFO, "ready");
     dic_log_str(&log, "model", app.engine.model->name);
+    dic_log_str(&log, "model_version", app.engine.model->version);
+    dic_log_str(&log, "model_sha256", app.engine.model->sha256);
     dic_log_int(&log, "decoders", app.engine.decoder_count);
     dic_log_int(&log, "lanes", app.engine.lane_count);
     dic_log_str(&log, "version", DIC_VERSION);
@@ -179,13 +193,18 @@ static int run(void)
         int received = dic_program_wait_for_signal();
         dic_log_message(DIC_LOG_INFO, "stopping", "signal %d", received);
         dic_program_end_within(DIC_PROGRAM_END_S);
+    } else if (dic_program_signal_is_pending()) {
+        dic_log_message(DIC_LOG_INFO, "stopping", "%s", err.msg);
     } else {
         status = dic_program_failed(&program, &err);
+    }
+    if (app.engine.worker != NULL) {
+        dic_worker_let_go(app.engine.worker); /* so that nothing new is begun meanwhile */
     }
     dic_dead_letters_stop(app.dead_letters);
     dic_engine_drain(&app.engine);
     dic_task_protection_stop(app.protection);
-    if (status == 0) {
+    if (status == 0 && app.store != NULL) {
         dic_aws_store_log_calls(app.store);
     }
     dic_engine_clean_up(&app.engine);

@@ -13,11 +13,8 @@
 #include <string.h>
 
 enum {
-    MAX_JSON_BYTES = 64 * 1024,
-    MAX_LABELS_BYTES = 64 * 1024 * 1024,
     MAX_CLASSES = 1000000,
     MAX_LABEL_BYTES = 256,
-    MAX_NAME_BYTES = 200,
     MAX_TENSOR_SIDE = 1024,
     MAX_SHORT_SIDE = 4096,
     SHA256_BYTES = 32,
@@ -27,7 +24,8 @@ enum {
 
 /* What the checks below share: where model.json is, for messages, and its members. */
 struct reader {
-    const char *folder;
+    const char *folder;                  /* or what stands for it in messages */
+    const struct dic_model_files *files; /* NULL: those of the folder */
     const struct dic_json *root;
     struct dic_model_spec *spec;
 };
@@ -48,6 +46,28 @@ static char *join(const char *folder, struct dic_str name)
     return dic_buf_detach(&path, &len);
 }
 
+/* A file of the model: where it is opened, and what a person knows it as. */
+struct file {
+    char *path;
+    char *shown;
+};
+
+static void free_file(struct file *file)
+{
+    dic_free(file->path);
+    dic_free(file->shown);
+}
+
+static struct file file_named(const struct reader *reader, enum dic_model_file which,
+                              struct dic_str name)
+{
+    return (struct file){
+        .path = reader->files != NULL ? dic_model_files_path(reader->files, which)
+                                      : join(reader->folder, name),
+        .shown = join(reader->folder, name),
+    };
+}
+
 static void close_file(FILE **file)
 {
     if (*file != NULL) {
@@ -55,23 +75,29 @@ static void close_file(FILE **file)
     }
 }
 
-static enum dic_code read_file(const char *path, size_t max_bytes, struct dic_buf *out,
+static enum dic_code open_file(const struct file *from, FILE **out, struct dic_err *err)
+{
+    *out = fopen(from->path, "rb");
+    return *out != NULL
+               ? DIC_OK
+               : dic_fail(err, DIC_E_NOT_FOUND, "cannot open %s: %s", from->shown, strerror(errno));
+}
+
+static enum dic_code read_file(const struct file *from, size_t max_bytes, struct dic_buf *out,
                                struct dic_err *err)
 {
-    DIC_CLEANUP(close_file) FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return dic_fail(err, DIC_E_NOT_FOUND, "cannot open %s: %s", path, strerror(errno));
-    }
+    DIC_CLEANUP(close_file) FILE *file = NULL;
+    DIC_TRY(open_file(from, &file, err));
     char piece[READ_BYTES];
     size_t got = 0;
     while ((got = fread(piece, 1, sizeof piece, file)) > 0) {
         dic_buf_append(out, piece, got);
         if (out->poisoned) {
-            return dic_fail(err, DIC_E_TOO_LARGE, "%s is over %zu bytes", path, max_bytes);
+            return dic_fail(err, DIC_E_TOO_LARGE, "%s is over %zu bytes", from->shown, max_bytes);
         }
     }
     if (ferror(file)) {
-        return dic_fail(err, DIC_E_UPSTREAM, "cannot read %s: %s", path, strerror(errno));
+        return dic_fail(err, DIC_E_UPSTREAM, "cannot read %s: %s", from->shown, strerror(errno));
     }
     return DIC_OK;
 }
@@ -113,7 +139,7 @@ static enum dic_code text_member(const struct reader *reader, const char *field,
     const struct dic_json *value = NULL;
     DIC_TRY(member(reader, field, &value, err));
     DIC_TRY(with_file(reader, dic_json_get_str(value, field, out, err), err));
-    if (out->len < 1 || out->len > MAX_NAME_BYTES || dic_str_find(*out, '\0') != out->len) {
+    if (out->len < 1 || out->len > DIC_MODEL_NAME_BYTES || dic_str_find(*out, '\0') != out->len) {
         return bad(reader, field, "must have 1 to 200 bytes without U+0000", err);
     }
     return DIC_OK;
@@ -206,24 +232,27 @@ static enum dic_code read_output(const struct reader *reader, struct dic_err *er
 }
 
 /* A file name inside the model's own folder. */
-static enum dic_code file_member(const struct reader *reader, const char *field,
-                                 struct dic_str *name_out, char **path_out, struct dic_err *err)
+static enum dic_code name_member(const struct reader *reader, const char *field,
+                                 struct dic_str *name_out, struct dic_err *err)
 {
     DIC_TRY(text_member(reader, field, name_out, err));
     if (dic_str_find(*name_out, '/') != name_out->len || name_out->ptr[0] == '.') {
         return bad(reader, field, "must be the name of a file in the model's folder", err);
     }
-    *path_out = join(reader->folder, *name_out);
     return DIC_OK;
 }
 
-static enum dic_code hash_file(const char *path, char text_out[SHA256_TEXT + 1],
+static bool has_weights(const struct reader *reader)
+{
+    const struct dic_json *files = dic_json_member(reader->root, "files");
+    return dic_json_member(files, "weights") != NULL;
+}
+
+static enum dic_code hash_file(const struct file *from, char text_out[SHA256_TEXT + 1],
                                struct dic_err *err)
 {
-    DIC_CLEANUP(close_file) FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return dic_fail(err, DIC_E_NOT_FOUND, "cannot open %s: %s", path, strerror(errno));
-    }
+    DIC_CLEANUP(close_file) FILE *file = NULL;
+    DIC_TRY(open_file(from, &file, err));
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     unsigned char digest[SHA256_BYTES];
     char piece[READ_BYTES];
@@ -235,7 +264,7 @@ static enum dic_code hash_file(const char *path, char text_out[SHA256_TEXT + 1],
     good = good && !ferror(file) && EVP_DigestFinal_ex(hash, digest, NULL) == 1;
     EVP_MD_CTX_free(hash);
     if (!good) {
-        return dic_fail(err, DIC_E_UPSTREAM, "cannot read %s", path);
+        return dic_fail(err, DIC_E_UPSTREAM, "cannot read %s", from->shown);
     }
     for (int i = 0; i < SHA256_BYTES; i++) {
         snprintf(text_out + 2 * i, 3, "%02x", digest[i]);
@@ -243,12 +272,13 @@ static enum dic_code hash_file(const char *path, char text_out[SHA256_TEXT + 1],
     return DIC_OK;
 }
 
-static enum dic_code check_hash(const struct reader *reader, struct dic_str name, const char *path,
-                                char text_out[SHA256_TEXT + 1], struct dic_err *err)
+static enum dic_code check_hash(const struct reader *reader, struct dic_str name,
+                                const struct file *file, char text_out[SHA256_TEXT + 1],
+                                struct dic_err *err)
 {
     const struct dic_json *sums = NULL;
     struct dic_str expected = {0};
-    char field[MAX_NAME_BYTES + 16];
+    char field[DIC_MODEL_NAME_BYTES + 16];
     char why[256];
     DIC_TRY(member(reader, "sha256", &sums, err));
     snprintf(field, sizeof field, "%.*s", DIC_STR_ARGS(name));
@@ -258,7 +288,7 @@ static enum dic_code check_hash(const struct reader *reader, struct dic_str name
         return bad(reader, "sha256", why, err);
     }
     DIC_TRY(with_file(reader, dic_json_get_str(value, "sha256", &expected, err), err));
-    DIC_TRY(hash_file(path, text_out, err));
+    DIC_TRY(hash_file(file, text_out, err));
     if (!dic_str_is(expected, text_out)) {
         snprintf(why, sizeof why, "of '%.60s' is %.*s, the file's is %s", field,
                  (int)(expected.len < SHA256_TEXT ? expected.len : SHA256_TEXT), expected.ptr,
@@ -268,19 +298,32 @@ static enum dic_code check_hash(const struct reader *reader, struct dic_str name
     return DIC_OK;
 }
 
+/* Named, and what model.json says it is. The caller ends file_out, also after an error. */
+static enum dic_code checked_file(const struct reader *reader, enum dic_model_file which,
+                                  const char *field, struct file *file_out,
+                                  char sum_out[SHA256_TEXT + 1], struct dic_err *err)
+{
+    struct dic_str name = {0};
+    DIC_TRY(name_member(reader, field, &name, err));
+    *file_out = file_named(reader, which, name);
+    return check_hash(reader, name, file_out, sum_out, err);
+}
+
 static enum dic_code read_model_files(const struct reader *reader, struct dic_err *err)
 {
     struct dic_model_spec *spec = reader->spec;
-    struct dic_str name = {0};
+    DIC_CLEANUP(free_file) struct file network = {0};
+    DIC_CLEANUP(free_file) struct file weights = {0};
     char sum[SHA256_TEXT + 1];
-    const struct dic_json *files = NULL;
-    DIC_TRY(file_member(reader, "files.model", &name, &spec->model_path, err));
-    DIC_TRY(check_hash(reader, name, spec->model_path, sum, err));
-    DIC_TRY(member(reader, "files", &files, err));
-    if (dic_json_member(files, "weights") != NULL) {
-        DIC_TRY(file_member(reader, "files.weights", &name, &spec->weights_path, err));
-        DIC_TRY(check_hash(reader, name, spec->weights_path, sum, err));
+    DIC_TRY(checked_file(reader, DIC_MODEL_NETWORK, "files.model", &network, sum, err));
+    if (has_weights(reader)) {
+        DIC_TRY(checked_file(reader, DIC_MODEL_WEIGHTS, "files.weights", &weights, sum, err));
     }
+    spec->model_path = network.path;
+    spec->model_origin = network.shown;
+    spec->weights_path = weights.path;
+    network = (struct file){0};
+    weights.path = NULL;
     spec->sha256 = dic_strdup_len(sum, SHA256_TEXT);
     return DIC_OK;
 }
@@ -306,14 +349,12 @@ static enum dic_code check_label(const struct dic_model_spec *spec, const char *
 static enum dic_code read_labels(const struct reader *reader, struct dic_err *err)
 {
     struct dic_model_spec *spec = reader->spec;
-    struct dic_str name = {0};
-    DIC_CLEANUP(dic_free_cleanup) char *path = NULL;
+    DIC_CLEANUP(free_file) struct file file = {0};
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
     char sum[SHA256_TEXT + 1];
-    dic_buf_init(&text, MAX_LABELS_BYTES);
-    DIC_TRY(file_member(reader, "files.labels", &name, &path, err));
-    DIC_TRY(check_hash(reader, name, path, sum, err));
-    DIC_TRY(read_file(path, MAX_LABELS_BYTES, &text, err));
+    dic_buf_init(&text, DIC_MODEL_LABELS_BYTES);
+    DIC_TRY(checked_file(reader, DIC_MODEL_LABELS, "files.labels", &file, sum, err));
+    DIC_TRY(read_file(&file, DIC_MODEL_LABELS_BYTES, &text, err));
     spec->labels = dic_calloc(spec->classes, sizeof *spec->labels);
     size_t len = 0;
     spec->labels_text = dic_buf_detach(&text, &len);
@@ -324,12 +365,13 @@ static enum dic_code read_labels(const struct reader *reader, struct dic_err *er
         if (rest.len == 0 && line.len == 0) {
             break; /* after the last newline */
         }
-        DIC_TRY(check_label(spec, path, line, count, err));
+        DIC_TRY(check_label(spec, file.shown, line, count, err));
         spec->labels[count++] = line;
     }
     if (count != spec->classes) {
         return dic_fail_field(err, DIC_E_INVALID, "output.classes",
-                              "%s has %u labels, output.classes is %u", path, count, spec->classes);
+                              "%s has %u labels, output.classes is %u", file.shown, count,
+                              spec->classes);
     }
     return DIC_OK;
 }
@@ -348,36 +390,44 @@ static void write_summary(struct dic_model_spec *spec)
     spec->summary_json = dic_buf_detach(&text, &len);
 }
 
-static enum dic_code read_spec(struct dic_model_spec *spec, struct dic_err *err)
+static enum dic_code parse(struct reader *reader, struct dic_str json, struct dic_json **root_out,
+                           struct dic_err *err)
 {
+    DIC_TRY(with_file(reader, dic_json_parse(json, root_out, err), err));
+    reader->root = *root_out;
+    return DIC_OK;
+}
+
+static enum dic_code read_spec(struct reader *reader, struct dic_err *err)
+{
+    struct dic_model_spec *spec = reader->spec;
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
-    DIC_CLEANUP(dic_free_cleanup) char *path = join(spec->folder, DIC_STR_LIT("model.json"));
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
-    struct reader reader = {.folder = spec->folder, .spec = spec};
+    DIC_CLEANUP(free_file)
+    struct file json = file_named(reader, DIC_MODEL_JSON, DIC_STR_LIT("model.json"));
     bool second = false;
-    dic_buf_init(&text, MAX_JSON_BYTES);
-    DIC_TRY(read_file(path, MAX_JSON_BYTES, &text, err));
-    DIC_TRY(with_file(&reader, dic_json_parse(dic_buf_view(&text), &root, err), err));
-    reader.root = root;
-    DIC_TRY(copied_text(&reader, "name", &spec->name, err));
-    DIC_TRY(copied_text(&reader, "version", &spec->version, err));
-    DIC_TRY(choice_member(&reader, "task", "image_classification", "image_classification", &second,
+    dic_buf_init(&text, DIC_MODEL_JSON_BYTES);
+    DIC_TRY(read_file(&json, DIC_MODEL_JSON_BYTES, &text, err));
+    DIC_TRY(parse(reader, dic_buf_view(&text), &root, err));
+    DIC_TRY(copied_text(reader, "name", &spec->name, err));
+    DIC_TRY(copied_text(reader, "version", &spec->version, err));
+    DIC_TRY(choice_member(reader, "task", "image_classification", "image_classification", &second,
                           err));
-    DIC_TRY(read_input(&reader, err));
-    DIC_TRY(read_output(&reader, err));
-    DIC_TRY(read_labels(&reader, err));
-    DIC_TRY(read_model_files(&reader, err));
+    DIC_TRY(read_input(reader, err));
+    DIC_TRY(read_output(reader, err));
+    DIC_TRY(read_labels(reader, err));
+    DIC_TRY(read_model_files(reader, err));
     write_summary(spec);
     return DIC_OK;
 }
 
-enum dic_code dic_model_spec_read(const char *folder, struct dic_model_spec **spec_out,
-                                  struct dic_err *err)
+static enum dic_code read_from(struct reader *reader, struct dic_model_spec **spec_out,
+                               struct dic_err *err)
 {
     struct dic_model_spec *spec = dic_calloc(1, sizeof *spec);
     struct dic_err scratch = {0}; /* the text is needed below even when nobody wants it */
-    spec->folder = dic_strdup_len(folder, strlen(folder));
-    enum dic_code code = read_spec(spec, err == NULL ? &scratch : err);
+    reader->spec = spec;
+    enum dic_code code = read_spec(reader, err == NULL ? &scratch : err);
     if (code != DIC_OK) {
         dic_model_spec_destroy(spec);
         return code;
@@ -386,15 +436,54 @@ enum dic_code dic_model_spec_read(const char *folder, struct dic_model_spec **sp
     return DIC_OK;
 }
 
+enum dic_code dic_model_spec_read(const char *folder, struct dic_model_spec **spec_out,
+                                  struct dic_err *err)
+{
+    struct reader reader = {.folder = folder};
+    return read_from(&reader, spec_out, err);
+}
+
+enum dic_code dic_model_spec_read_files(const struct dic_model_files *files,
+                                        struct dic_model_spec **spec_out, struct dic_err *err)
+{
+    struct reader reader = {.folder = files->origin, .files = files};
+    return read_from(&reader, spec_out, err);
+}
+
+static enum dic_code read_name(const struct reader *reader, enum dic_model_file which,
+                               const char *field, struct dic_model_names *out, struct dic_err *err)
+{
+    struct dic_str name = {0};
+    DIC_TRY(name_member(reader, field, &name, err));
+    memcpy(out->of[which], name.ptr, name.len);
+    return DIC_OK;
+}
+
+enum dic_code dic_model_names_read(const char *origin, struct dic_str json,
+                                   struct dic_model_names *out, struct dic_err *err)
+{
+    DIC_CLEANUP(dic_json_cleanup) struct dic_json *root = NULL;
+    struct reader reader = {.folder = origin};
+    struct dic_err scratch = {0};
+    err = err == NULL ? &scratch : err;
+    *out = (struct dic_model_names){0};
+    memcpy(out->of[DIC_MODEL_JSON], "model.json", sizeof "model.json");
+    DIC_TRY(parse(&reader, json, &root, err));
+    DIC_TRY(read_name(&reader, DIC_MODEL_LABELS, "files.labels", out, err));
+    DIC_TRY(read_name(&reader, DIC_MODEL_NETWORK, "files.model", out, err));
+    return has_weights(&reader) ? read_name(&reader, DIC_MODEL_WEIGHTS, "files.weights", out, err)
+                                : DIC_OK;
+}
+
 void dic_model_spec_destroy(struct dic_model_spec *spec)
 {
     if (spec == NULL) {
         return;
     }
-    dic_free(spec->folder);
     dic_free(spec->name);
     dic_free(spec->version);
     dic_free(spec->model_path);
+    dic_free(spec->model_origin);
     dic_free(spec->weights_path);
     dic_free(spec->input_name);
     dic_free(spec->output_name);

@@ -85,6 +85,7 @@ static enum dic_code fill(const struct dic_plan_source *source, read_piece read,
     while (!full && !*ended_out) {
         dic_buf_clear(&piece);
         DIC_TRY(read(source, resume, resume->offset, &piece, err));
+        dic_plan_step(source->steps);
         bool is_end = piece.len < PIECE_BYTES;
         DIC_TRY(add_piece(dic_buf_view(&piece), is_end, parse, resume, builder, &full, err));
         *ended_out = is_end && !full;

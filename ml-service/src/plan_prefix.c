@@ -83,6 +83,7 @@ enum dic_code dic_fill_from_prefix(const struct dic_plan_source *source, struct 
         dic_buf_append_str(&from, dic_buf_view(after_memory));
         DIC_TRY(source->images.ops->list(source->images.impl, prefix, dic_buf_view(&from),
                                          PAGE_KEYS, visit, &listing, &more, err));
+        dic_plan_step(source->steps);
     }
     resume->after = dic_buf_view(after_memory);
     *ended_out = !listing.full;

@@ -73,6 +73,7 @@ enum dic_code dic_fill_from_retry(const struct dic_plan_source *source, struct d
         scan.chunks = 0;
         DIC_TRY(source->jobs.ops->rows(source->jobs.impl, parent.ptr, (uint32_t)resume->chunk,
                                        DIC_SEGMENT_CHUNKS, visit, &scan, err));
+        dic_plan_step(source->steps);
     } while (!scan.full && scan.chunks > 0);
     *ended_out = !scan.full;
     return DIC_OK;

@@ -10,12 +10,23 @@
 #include "segment_builder.h"
 #include "store/blob_store.h"
 
+#include <stdatomic.h>
+
 struct dic_plan_source {
     struct dic_job_store jobs;
     struct dic_blob_store images;
     const struct dic_job *job;
     const struct dic_json *spec; /* the job's spec_json */
+    atomic_uint *steps;          /* as the planner's */
 };
+
+/* So that a source which is long in filling a segment is known to be at work. */
+static inline void dic_plan_step(atomic_uint *steps)
+{
+    if (steps != NULL) {
+        atomic_fetch_add(steps, 1);
+    }
+}
 
 /*
  * Moves *resume past the images that were added; *ended_out when there are no more.

@@ -76,6 +76,10 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
     };
     bool sent = false;
     DIC_TRY(planner->jobs.ops->add_segment(planner->jobs.impl, job_id, &plan, &sent, err));
+    if (planner->segments != NULL) {
+        atomic_fetch_add(planner->segments, 1);
+    }
+    dic_plan_step(planner->steps);
     if (sent) {
         return DIC_OK;
     }
@@ -156,6 +160,7 @@ enum dic_code dic_planner_run(const struct dic_planner *planner, const char *job
         .images = planner->images,
         .job = &job,
         .spec = spec,
+        .steps = planner->steps,
     };
     return plan_all(planner, &source, done_out, err);
 }

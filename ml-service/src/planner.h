@@ -19,6 +19,8 @@ struct dic_planner {
     struct dic_blob_store images;
     uint32_t chunk_images;
     const atomic_bool *stop; /* checked between segments */
+    atomic_uint *segments;   /* counts those that were stored; may be NULL */
+    atomic_uint *steps;      /* and each piece of the source that was read; may be NULL */
 };
 
 /*

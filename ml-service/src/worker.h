@@ -35,9 +35,11 @@ struct dic_worker_options {
 struct dic_worker;
 
 void dic_worker_start(const struct dic_worker_options *options, struct dic_worker **worker_out);
-/* Takes no further message, finishes the images in hand, gives unfinished chunks back, and returns
+/* Takes no further message, finishes the images in hand, hands unfinished chunks back, and returns
  * when all threads have ended. */
 void dic_worker_drain(struct dic_worker *worker);
+/* Begins that, and returns at once. */
+void dic_worker_let_go(struct dic_worker *worker);
 void dic_worker_destroy(struct dic_worker *worker); /* drains first; NULL is fine */
 
 struct dic_worker_counts {

@@ -55,6 +55,25 @@ AWS_CASES = [("IMAGE_BUCKET", "", "IMAGE_BUCKET"), ("RESULT_BUCKET", "x", "RESUL
              ("RETENTION_DAYS", "0", "RETENTION_DAYS"), ("LOG_LEVEL", "loud", "loud"), ("AWS_ENDPOINT_URL_S3", "ftp://x", "ftp://x")]
 
 
+MODELS = [("s3://models/net/v3/", None), ("s3://models", None), ("s3://ab/net/", "3 to 63"), ("s3://models/../net/", "'..'"),
+          ("s3://models/net/model.json", "not the model.json"), ("https://models/net/", "s3://bucket/folder/"),
+          ("/nonexistent", "model.json")]
+
+
+@pytest.mark.parametrize("uri,word", MODELS)
+def test_the_place_of_a_model_is_checked_before_anything_is_asked(uri, word):
+    checked = run("ml-service", "--check-config", **{**GOOD, "MODEL_URI": uri})
+    assert checked.returncode == (0 if word is None else 1), checked.stderr
+    assert word is None or word in checked.stderr.splitlines()[-1], checked.stderr
+
+
+def test_local_mode_takes_no_model_from_s3_and_says_who_does():
+    for arguments in ([], ["--check-config"]):
+        refused = run("classifier-local", *arguments, MODEL_URI="s3://models/net/")
+        assert refused.returncode == 1
+        assert "MODEL_URI" in refused.stderr and "only ml-service" in refused.stderr, refused.stderr
+
+
 @pytest.mark.parametrize("program", PROGRAMS[1:])
 @pytest.mark.parametrize("name,value,word", AWS_CASES)
 def test_bad_settings_of_aws_mode_are_named_before_anything_starts(program, name, value, word):

@@ -118,6 +118,55 @@ static void a_received_message_is_hidden_until_it_is_given_back(void **state)
     assert_int_equal(messages_left(), 0);
 }
 
+static void a_message_handed_back_comes_as_if_it_had_not_been_received(void **state)
+{
+    (void)state;
+    struct dic_delivery first;
+    struct dic_delivery second;
+    send_one();
+    assert_int_equal(receive(&first, 1, 60), 1);
+    assert_ok(queue.ops->extend(queue.impl, first.receipt, 0, NULL));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(receive(&second, 1, 60), 1);
+        assert_int_equal(second.receive_count, 2); /* the one that was given back counts */
+        assert_int_equal(second.message.kind, first.message.kind);
+        assert_string_equal(second.message.job_id, first.message.job_id);
+        assert_true(second.message.chunk == first.message.chunk);
+        assert_true(second.sent_ms == first.sent_ms);
+        assert_ok(queue.ops->hand_back(queue.impl, &second, NULL));
+        assert_int_equal(messages_left(), 1);
+    }
+    assert_int_equal(receive(&second, 1, 60), 1);
+    assert_ok(queue.ops->extend(queue.impl, second.receipt, 0, NULL));
+    assert_int_equal(receive(&second, 1, 60), 1);
+    assert_int_equal(second.receive_count, 3);
+    assert_ok(queue.ops->remove(queue.impl, second.receipt, NULL));
+    assert_int_equal(messages_left(), 0);
+}
+
+/* As when two workers have had it: there may be two of it then, but never none, and none that
+ * counts for less. */
+static void a_message_handed_back_twice_is_still_there_and_counts_the_same(void **state)
+{
+    (void)state;
+    struct dic_delivery delivery;
+    struct dic_delivery again;
+    send_one();
+    assert_int_equal(receive(&delivery, 1, 60), 1);
+    assert_ok(queue.ops->hand_back(queue.impl, &delivery, NULL));
+    enum dic_code code = queue.ops->hand_back(queue.impl, &delivery, NULL);
+    assert_true(code == DIC_OK || code == DIC_E_NOT_FOUND);
+    int64_t left = messages_left();
+    assert_in_range(left, 1, 2);
+    for (int64_t i = 0; i < left; i++) {
+        assert_int_equal(receive(&again, 1, 60), 1);
+        assert_int_equal(again.receive_count, 1);
+        assert_string_equal(again.message.job_id, delivery.message.job_id);
+        assert_ok(queue.ops->remove(queue.impl, again.receipt, NULL));
+    }
+    assert_int_equal(messages_left(), 0);
+}
+
 static void a_lease_that_runs_out_brings_the_message_back(void **state)
 {
     (void)state;
@@ -245,6 +294,8 @@ int dic_run_job_queue_suite(void)
         CASE(a_message_of_each_kind_arrives_as_it_was_sent),
         CASE(many_messages_are_each_delivered_once_in_batches),
         CASE(a_received_message_is_hidden_until_it_is_given_back),
+        CASE(a_message_handed_back_comes_as_if_it_had_not_been_received),
+        CASE(a_message_handed_back_twice_is_still_there_and_counts_the_same),
         CASE(a_lease_that_runs_out_brings_the_message_back),
         CASE(an_extended_lease_counts_from_then),
         CASE(a_removed_message_cannot_be_extended_or_removed_again),

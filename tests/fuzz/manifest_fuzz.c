@@ -24,7 +24,7 @@ static void set_up(void)
     struct dic_json *spec = NULL;
     FUZZ_CHECK(dic_json_parse(dic_str("{\"manifest_s3_key\":\"m\"}"), &spec, NULL) == DIC_OK);
     source = (struct dic_plan_source){dic_fake_jobs_port(dic_fake_jobs_new()),
-                                      dic_blob_store_memory_new(), &job, spec};
+                                      dic_blob_store_memory_new(), &job, spec, NULL};
 }
 
 static enum dic_code run(struct dic_str manifest, uint32_t chunk_images, struct dic_buf *lines,

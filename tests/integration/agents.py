@@ -24,7 +24,7 @@ import threading
 from dataclasses import dataclass, field
 
 LOOPBACK = "127.0.0.1"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 HUGE_BYTES = 64 << 20  # who has read so much has no ceiling
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 

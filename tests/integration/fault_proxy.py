@@ -28,7 +28,7 @@ import signing
 from http_messages import HOP_BY_HOP, MAX_HEAD, ProtocolError, read_request, read_response
 
 LOOPBACK = "127.0.0.1"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 # method, whether a key is named, an element of the query that is there: operation; first match wins
 S3_OPERATIONS = (
     ("POST", False, "delete", "DeleteObjects"), ("POST", True, "uploads", "CreateMultipartUpload"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the services meet in bucket, table and queue that should not be so: each becomes a precise
 error in the row, the job or the log; never a crash, a loop or a silent drop."""
+import collections
+
 import pytest
 
 import faults
@@ -56,16 +58,30 @@ def test_a_bucket_that_cannot_be_listed_or_read_is_the_jobs_reason(deployment, p
     photos.put_images({"lists/a.jsonl": b'"test/image.jpg"\n'})
     deployment.proxy.add(make(), method="GET", **of_images(photos))
     client = deployment.client
-    done = client.wait(client.job(**source), 60)
+    done = client.wait(client.job(**source))
     assert done["status"] == "failed", done
     assert word in done["reason"], done
 
 
 def test_a_throttled_bucket_makes_a_job_slow_and_not_wrong(deployment, photos):
-    deployment.proxy.add(faults.unavailable(), operation="GetObject", probability=0.5, times=6, **of_images(photos))
+    """Two of three GETs are throttled, for as long as the job runs."""
+    photo = sample_photos()[PHOTO]
+    keys = [f"slow/{number}.jpg" for number in range(40)]
+    photos.put_images({key: photo for key in keys})
+    seen = collections.Counter()
+
+    def refused_twice(request):
+        seen[request.path] += 1
+        return seen[request.path] <= 2
+
+    deployment.proxy.add(faults.unavailable(), operation="GetObject", path="/slow/", when=refused_twice)
     client = deployment.client
-    job = client.job(s3_keys=[PHOTO] * 60, top_k=1)
-    assert client.wait(job, 120)["progress"]["succeeded"] == 60
+    job = client.job(s3_keys=keys, top_k=1)
+    done = client.wait(job)
+    assert done["status"] == "succeeded", done
+    assert done["progress"] == {"total": 40, "succeeded": 40, "failed": 0, "skipped": 0, "pending": 0}
+    assert [row["s3_key"] for row in client.rows(job)] == keys
+    assert deployment.proxy.count("GetObject", fault="unavailable") == 80
 
 
 def test_a_store_that_is_away_for_a_while_costs_no_rows(deployment, photos):
@@ -77,14 +93,125 @@ def test_a_store_that_is_away_for_a_while_costs_no_rows(deployment, photos):
     assert client.wait(job)["progress"] == {"total": 3, "succeeded": 3, "failed": 0, "skipped": 0, "pending": 0}
 
 
-def test_results_that_cannot_be_written_hold_a_job_up_and_are_told(deployment, photos):
-    denied = deployment.proxy.add(faults.access_denied(), operation="PutObject", path=f"^/{photos.result_bucket}/results/")
+RESULT_BUCKETS = [(faults.access_denied, "AccessDenied"), (lambda: faults.s3_error("NoSuchBucket", 404), "there is no bucket"),
+                  (faults.redirect, "eu-central-1")]
+
+
+@pytest.mark.parametrize("make,word", RESULT_BUCKETS, ids=["403", "404", "301"])
+def test_results_that_cannot_be_written_hold_a_job_up_and_are_told(deployment, photos, make, word):
+    refused = deployment.proxy.add(make(), operation="PutObject", path=f"^/{photos.result_bucket}/results/")
     client = deployment.client
     job = client.job(s3_keys=[PHOTO])
-    told = deployment.workers[0].wait_for_log('"event":"chunk_not_booked".*')
-    assert photos.result_bucket in told.group(0) or "AccessDenied" in told.group(0), told.group(0)
-    deployment.proxy.remove(denied)
+    told = deployment.workers[0].wait_for_log('"event":"chunk_not_booked".*').group(0)
+    assert f'"job_id":"{job}"' in told and word in told, told
+    assert client.status(job)["progress"] == {"total": 1, "succeeded": 0, "failed": 0, "skipped": 0, "pending": 1}
+    deployment.proxy.remove(refused)
     assert client.wait(job)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("make,word", RESULT_BUCKETS, ids=["403", "404", "301"])
+def test_a_submit_whose_manifest_cannot_be_written_is_refused_and_the_log_says_why(deployment, photos, make, word):
+    refused = deployment.proxy.add(make(), operation="PutObject", path=f"^/{photos.result_bucket}/manifests/")
+    client = deployment.client
+    again = {"Idempotency-Key": "manifest"}
+    many = {"s3_keys": [PHOTO] * 300, "top_k": 1}
+    answer = client.submit(headers=again, **many)
+    assert answer.status_code in (500, 502, 503), answer.text
+    request_id = answer.json()["error"]["request_id"]
+    told = deployment.backends[0].wait_for_log(f'.*"{request_id}".*').group(0)
+    assert word in told, told
+    deployment.proxy.remove(refused)
+    job = client.submit(headers=again, **many).json()["job_id"]
+    assert client.wait(job)["progress"]["succeeded"] == 300
+
+
+TABLES = [(faults.access_denied, "AccessDenied"),
+          (lambda: faults.json_error("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"), "ResourceNotFound")]
+
+
+@pytest.mark.parametrize("make,word", TABLES, ids=["denied", "missing"])
+def test_a_table_that_gives_nothing_is_an_error_of_ours_and_drops_no_work(deployment, photos, make, word):
+    (worker,), client = deployment.workers, deployment.client
+    worker.freeze()
+    job = client.job(s3_keys=[PHOTO])
+    refused = deployment.table.add(make())
+    answer = client.get(f"/status/{job}")
+    assert answer.status_code >= 500, answer.text
+    request_id = answer.json()["error"]["request_id"]
+    assert word in deployment.backends[0].wait_for_log(f'.*"{request_id}".*').group(0)
+    worker.thaw()
+    told = worker.wait_for_log('"event":"chunk_not_loaded".*').group(0)
+    assert f'"job_id":"{job}"' in told and word in told, told
+    assert sum(photos.queue_depth()) == 1
+    deployment.table.remove(refused)
+    assert client.wait(job)["status"] == "succeeded"
+
+
+# Objects that change or vanish while a job runs.
+
+
+def meanwhile(act, cut_first=False):
+    """Once act has been done the server answers; with cut_first, only the try after a cut reply sees what it did."""
+    async def apply(exchange):
+        if cut_first:
+            await faults.cut_body(after=10)(exchange)
+        act()
+        if not cut_first:
+            await exchange.relay()
+    return apply
+
+
+WHEN = pytest.mark.parametrize("cut_first", [False, True], ids=["before its GET", "between two tries"])
+
+
+@WHEN
+def test_an_object_that_vanishes_after_it_was_listed_is_a_row(deployment, photos, cut_first):
+    photo = sample_photos()[PHOTO]
+    photos.put_images({f"set/{number}.jpg": photo for number in range(3)})
+    deployment.proxy.add(meanwhile(lambda: photos.s3.delete_object(Bucket=photos.image_bucket, Key="set/1.jpg"), cut_first),
+                         operation="GetObject", path="/set/1.jpg$", times=1)
+    client = deployment.client
+    job = client.job(s3_prefix="set/")
+    done = client.wait(job)
+    assert done["status"] == "completed_with_failures"
+    assert done["progress"] == {"total": 3, "succeeded": 2, "failed": 1, "skipped": 0, "pending": 0}
+    rows = client.rows(job)
+    assert [row["s3_key"] for row in rows] == ["set/0.jpg", "set/1.jpg", "set/2.jpg"]
+    assert [row.get("error", {}).get("code") for row in rows] == [None, "NOT_FOUND", None]
+    assert "there is no object with this key" in rows[1]["error"]["message"], rows[1]
+
+
+@WHEN
+@pytest.mark.parametrize("after,code", [(sample_photos()["samples/cat.jpg"], None), (b"no picture", "UNSUPPORTED_FORMAT"), (b"", "EMPTY")],
+                         ids=["another picture", "no picture", "empty"])
+def test_an_object_that_changes_gives_the_row_of_one_of_its_contents(deployment, photos, cut_first, after, code):
+    photos.put_images({"a.jpg": sample_photos()[PHOTO], "as-it-is.jpg": after})
+    deployment.proxy.add(meanwhile(lambda: photos.put_images({"a.jpg": after}), cut_first),
+                         operation="GetObject", path="/a.jpg$", times=1)
+    client = deployment.client
+    job = client.job(s3_keys=["a.jpg", PHOTO, "as-it-is.jpg"])
+    client.wait(job)
+    changed, before, now = ({name: value for name, value in row.items() if name not in ("index", "s3_key")}
+                            for row in client.rows(job))
+    assert changed == now != before
+    assert changed.get("error", {}).get("code") == code, changed
+
+
+LONG = b'{"s3_key":"test/image.jpg","pad":"' + b"x" * 8000 + b'"}\n'
+CHANGES = [  # what happens to the manifest after its first piece has been read, and the job's reason
+    (lambda aws: aws.put_images({"lists/a.jsonl": LONG * 150}), "the manifest changed while the job was being planned"),
+    (lambda aws: aws.s3.delete_object(Bucket=aws.image_bucket, Key="lists/a.jsonl"), "there is no object with this key"),
+]
+
+
+@pytest.mark.parametrize("change,reason", CHANGES, ids=["changes", "vanishes"])
+def test_a_manifest_that_changes_while_it_is_read_fails_its_job(deployment, photos, change, reason):
+    photos.put_images({"lists/a.jsonl": LONG * 200})  # more than is read at once
+    deployment.proxy.add(meanwhile(lambda: change(photos)), operation="GetObject", path="/lists/a.jsonl$", nth=2)
+    client = deployment.client
+    done = client.wait(client.job(manifest_s3_key="lists/a.jsonl", top_k=1))
+    assert done["status"] == "failed" and reason in done["reason"], done
+    assert done["progress"]["pending"] == 0, done
 
 
 def test_every_object_written_twice_is_written_once(deployment, photos):
@@ -124,7 +251,7 @@ def test_an_item_that_lacks_an_attribute_harms_its_own_job_only(deployment, phot
     assert answer.status_code in (200, 500), answer.text
     assert worker.is_running and deployment.backends[0].is_running
     change_item(photos, pk, "SET #a = :v", ExpressionAttributeNames={"#a": attribute}, ExpressionAttributeValues={":v": good})
-    done = client.wait(job, 60)
+    done = client.wait(job)
     assert done["progress"]["total"] == 2 and done["status"] in ("succeeded", "completed_with_failures"), done
     assert [row["index"] for row in client.rows(job)] == [0, 1]
 

@@ -7,7 +7,7 @@ import pytest
 
 import aws_env
 import faults
-from deployment import Deployment, sample_photos
+from deployment import PATIENCE_SECONDS, Deployment, sample_photos
 from fault_proxy import FaultProxy
 
 WORKER = {"DECODERS": "1", "LANES": "1", "VISIBILITY_S": "3"}
@@ -25,7 +25,7 @@ def plan_message(job):
     return json.dumps({"v": 1, "tenant": "default", "kind": "plan", "job": job, "chunk": 0})
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so after {seconds} s"
@@ -62,7 +62,7 @@ def test_a_chunk_that_ends_every_worker_becomes_error_rows(aws, ministack, tmp_p
             good = client.job(s3_keys=[PHOTO] * 3)
             assert client.wait(good)["status"] == "succeeded"
             job = client.job(s3_keys=[PHOTO, "poison.jpg", PHOTO])
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while client.status(job)["status"] not in ("completed_with_failures", "succeeded"):
                 assert time.monotonic() < deadline
                 if not worker.is_running:
@@ -90,13 +90,14 @@ def test_what_is_not_ours_ends_in_the_dead_letter_queue_and_stays(aws, tmp_path)
     with Deployment(aws, tmp_path, worker=WORKER) as deployment:
         wait_until(lambda: aws.queue_depth() == (0, 0, 0) and sum(aws.queue_depth(aws.dlq_url)) == len(NOT_OURS))
         (worker,) = deployment.workers
-        worker.wait_for_log('"event":"dead_letter_not_understood"')
+        wait_until(lambda: worker.log().count('"event":"message_not_ours"') == 2 * len(NOT_OURS))
         text = worker.log()
         assert '"field":"v"' in text and '"field":"kind"' in text  # which member is wrong
         client = deployment.client
         assert client.wait(client.job(s3_keys=[PHOTO]))["status"] == "succeeded"
+        assert worker.log().count('"event":"message_not_ours"') == 2 * len(NOT_OURS), "each once in each queue"
     found = set()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while found != set(NOT_OURS):
         assert time.monotonic() < deadline, found
         answer = aws.sqs.receive_message(QueueUrl=aws.dlq_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
@@ -118,15 +119,17 @@ def test_messages_of_unknown_and_ended_jobs_are_removed(aws, tmp_path, place):
         assert len(client.rows(job)) == 2 and not copies(aws)
 
 
-def test_a_dead_plan_message_is_sent_again(aws, tmp_path):
-    """The planner may have died so often; the job must end all the same."""
+def test_a_dead_plan_message_ends_its_job(aws, tmp_path):
+    """Its planners died, or could not even note that they gave up."""
     with Deployment(aws, tmp_path, workers=0) as deployment:
         job = deployment.client.job(s3_prefix="samples/")
         aws.sqs.purge_queue(QueueUrl=aws.queue_url)
         aws.sqs.send_message(QueueUrl=aws.dlq_url, MessageBody=plan_message(job))
         with Deployment(aws, tmp_path / "worker", backends=0, worker=WORKER):
-            assert deployment.client.wait(job)["status"] == "succeeded"
+            done = deployment.client.wait(job)
+            assert done["status"] == "failed" and "plan was received 10 times" in json.dumps(done)
             wait_until(lambda: sum(aws.queue_depth()) + sum(aws.queue_depth(aws.dlq_url)) == 0)
+            assert list(copies(aws)) == [f"dlq/default/{job}/plan"]
 
 
 def test_a_dead_chunk_waits_until_its_rows_can_be_booked(aws, ministack, tmp_path):

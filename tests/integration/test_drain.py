@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM under load: work is given back, requests are answered, the exit is 0; and the protection
-against being scaled in while there is work. Times are printed; what is asserted is ECS's ceiling."""
+against being scaled in while there is work. Times are printed; what is asserted, in terminate(), is
+ECS's ceiling."""
 import threading
 import time
 
@@ -9,11 +10,12 @@ import requests
 
 import agents
 import faults
-from deployment import CEILING_SECONDS, Deployment, sample_photos
+from deployment import Deployment, sample_photos
 from fault_proxy import FaultProxy
 
 WORKER = {"DECODERS": "1", "LANES": "1"}
 PHOTO = "test/image.jpg"
+WAIT_SECONDS = 50  # the most that Prefer may ask for
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_a_worker_that_is_ended_gives_its_chunks_back_at_once(photos, ministack,
         seconds, status = first.terminate()
         visible, in_flight, _ = photos.queue_depth()
         print(f"the worker ended after {seconds:.2f} s; {visible} chunks visible, {in_flight} in flight")
-        assert status == 0 and seconds < CEILING_SECONDS, first.log()
+        assert status == 0, first.log()
         # The frozen one's long poll may hold what was delivered to it.
         assert visible > 0 and in_flight <= 10, (visible, in_flight)
         proxy.clear()
@@ -56,16 +58,41 @@ def drain_again_and_again(photos, tmp_path, drains, jobs):
         submitted = [client.job(s3_keys=[PHOTO] * 400, top_k=1) for _ in range(jobs)]
         for number in range(drains):
             worker = deployment.workers[number % 2]
-            worker.wait_for_log('"event":"chunk_done"')  # a release counts as one of ten receives
+            worker.wait_for_log('"event":"chunk_done"')
             seconds, status = worker.terminate()
             assert status == 0, worker.log()
             times.append(seconds)
             worker.start()
         print(f"{drains} drains under load: median {sorted(times)[drains // 2]:.2f} s, longest {max(times):.2f} s")
-        assert max(times) < CEILING_SECONDS
         for job in submitted:
             assert client.wait(job)["progress"]["succeeded"] == 400
             assert len(client.rows(job)) == 400
+
+
+def test_a_chunk_may_be_drained_more_often_than_it_may_be_received(photos, ministack, tmp_path):
+    with FaultProxy(ministack, "s3") as proxy, \
+            Deployment(photos, tmp_path, variables=photos.via(s3=proxy), backend={"CHUNK_IMAGES": "50"},
+                       worker=WORKER) as deployment:
+        client = deployment.client
+        (worker,) = deployment.workers
+        slow_images(proxy, 0.5)
+        proxy.forget()
+        job = client.job(s3_keys=[PHOTO] * 50, top_k=1)  # one chunk
+        for number in range(12):
+            proxy.wait_for("GetObject", 1)
+            seconds, status = worker.terminate()
+            assert status == 0 and seconds < CEILING_SECONDS, worker.log()
+            assert '"event":"chunk_done"' not in worker.log(), "too fast to be drained in the middle"
+            proxy.forget()
+            if number == 11:
+                proxy.clear()
+            worker.start()
+        done = client.wait(job)
+        assert done["progress"] == {"total": 50, "succeeded": 50, "failed": 0, "skipped": 0, "pending": 0}
+        wait = time.monotonic() + 30
+        while sum(photos.queue_depth()) + sum(photos.queue_depth(photos.dlq_url)) > 0:
+            assert time.monotonic() < wait, "nothing is left of it"
+            time.sleep(0.05)
 
 
 def test_drains_in_a_row_lose_nothing(photos, tmp_path):
@@ -103,7 +130,7 @@ def test_no_request_fails_when_a_backend_is_ended(photos, tmp_path):
         job = deployment.client.job(s3_keys=[PHOTO])
         stop = threading.Event()
         visitors = [Visitor(backend.url, path, stop) for path in ("/healthz", f"/status/{job}", "/jobs", "/version") * 2]
-        waiting = [Visitor(backend.url, f"/status/{job}", stop, Prefer="wait=50") for _ in range(5)]
+        waiting = [Visitor(backend.url, f"/status/{job}", stop, Prefer=f"wait={WAIT_SECONDS}") for _ in range(5)]
         for visitor in visitors + waiting:
             visitor.start()
         while min(len(visitor.answers) for visitor in visitors) < 5:
@@ -115,11 +142,11 @@ def test_no_request_fails_when_a_backend_is_ended(photos, tmp_path):
             visitor.join(60)
         answers = [answer for visitor in visitors + waiting for answer in visitor.answers]
         print(f"the backend ended after {seconds:.2f} s; {len(answers)} requests answered")
-        assert status == 0 and seconds < CEILING_SECONDS
+        assert status == 0
         assert not [failure for visitor in visitors + waiting for failure in visitor.failures]
         assert {code for code, _ in answers} <= {200, 503}
         assert all(visitor.answers and visitor.answers[0][0] == 200 for visitor in waiting)
-        assert all(took < CEILING_SECONDS for _, took in answers)  # no wait was sat out
+        assert all(took < WAIT_SECONDS for _, took in answers), "a wait was sat out"
 
 
 # Task protection.
@@ -131,8 +158,8 @@ def protected_run(aws, tmp_path, agent_variables):
         client = deployment.client
         assert client.wait(client.job(s3_keys=[PHOTO] * 300, top_k=1))["status"] == "succeeded"
         time.sleep(1.5)  # a look or two of the thread that protects
-        seconds, status = deployment.workers[0].terminate()
-        assert status == 0 and seconds < CEILING_SECONDS
+        _, status = deployment.workers[0].terminate()
+        assert status == 0
         return deployment.workers[0].log()
 
 

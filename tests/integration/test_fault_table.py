@@ -278,7 +278,7 @@ SHAPES = {
         {"Items": [], "LastEvaluatedKey": {"pk": {"S": "read/1"}}}), "UPSTREAM 2"),
     "an unknown exception": ("GetItem", faults.json_error("x#NeverHeardOf", 400), "INTERNAL 1"),
     "no table": ("GetItem", faults.json_error(
-        "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", 400), "NOT_FOUND 1"),
+        "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", 400), "UPSTREAM 1"),
     "no queue": ("ReceiveMessage", faults.json_error("com.amazonaws.sqs#QueueDoesNotExist", 400),
                  "NOT_FOUND 1 (0 received)"),
     "a lease that is over": ("ChangeMessageVisibility", faults.json_error(

@@ -13,6 +13,8 @@ MUTANTS = {
     "job_before_segment": "a job of one segment is committed before its segment",
     "tally_after_job": "the tally is put after the job",
     "replay_sends_nothing": "a replay of a job that nothing was done for leaves its messages to the sweeper",
+    "replay_sends_only_what_nobody_began": "a replay sends nothing once a chunk is booked",
+    "replay_marked_before_sending": "a replay sets the job's `snt` before it sends PLAN",
     # plan
     "no_ensure_at_begin": "a planner does not ensure the segment that was reserved last",
     "segment_before_reservation": "a segment is created before it is reserved",
@@ -56,15 +58,19 @@ MUTANTS = {
     # sweeper, dead letters
     "sweeper_claims_always": "the sweeper moves `obd` without a condition",
     "sweeper_does_not_plan": "the sweeper does not send PLAN again",
+    "sweeper_plans_on_an_empty_queue_only": "the sweeper sends PLAN again only when the queue holds nothing at all",
     "sweeper_does_not_complete": "the sweeper does not move on jobs that are stopping or full",
     "sweeper_does_not_send_again": "the sweeper does not send missing chunks again",
     "sweeper_does_not_fill": "the sweeper does not fill full segments",
     "sweeper_waits_for_an_idle_queue": "the sweeper never sends again while the queue has visible messages",
+    "sweeper_sends_booked_chunks_again": "of the few that the sweeper sends to a busy queue, booked chunks are part",
     "dead_letter_deleted_first": "a dead letter is deleted before it is booked",
-    "dead_plan_is_dropped": "a dead PLAN is not sent again",
+    "dead_plan_is_dropped": "a dead PLAN does not end its job",
 }
 
 # Rules that only save work: breaking one must change nothing.
 HARMLESS = {
     "worker_does_not_look_first": "a chunk is classified without looking whether it is booked",
+    "booked_chunk_is_only_filled": "a message whose chunk is booked does not note start, model and failures again",
+    "refused_move_is_left_to_others": "who finds a job stopped as it would end or fail it does not SEAL",
 }

@@ -32,7 +32,7 @@ the planner over the memory adapters of sim_world.c. What corresponds to what:
     World: get, put, update, outbox      port table.h: get, put, update, query
     put_object, get_object; Listings     port blob_store.h: put (if_absent), get; list
     send, receive, give_back, delete,    port job_queue.h: send, receive, extend by 0, remove,
-      visible_messages                     depth
+      queue_state                          depth
     a process; one yield                 an actor; one operation of a port, before which another actor may run
     "fail"                               fails: UPSTREAM, applied or not
     "crash"                              kills: all further operations of the actor do nothing and fail
@@ -42,6 +42,7 @@ the planner over the memory adapters of sim_world.c. What corresponds to what:
     "repeat", "jump", Listings' changes  only here: the AWS client's own retries, clocks, changing listings
 """
 import argparse
+import concurrent.futures
 import itertools
 import json
 import random
@@ -329,25 +330,34 @@ def count(seeds, bug, sweeper):
     return {seed: broken for seed in seeds if (broken := run(seed, bug, sweeper)) is not None}
 
 
+def row_of(name, sentence, seeds):
+    found = [count(seeds, name, sweeper) for sweeper in (True, False)]
+    kinds = sorted({broken.split()[0].rstrip(":") for caught in found for broken in caught.values()})
+    return f"| `{name}`: {sentence} | {len(found[0])} | {len(found[1])} | {' '.join(kinds)} |"
+
+
 def table(seeds):
     print(f"Mutants: schedules of {len(seeds)} that break an invariant\n")
     print("| rule broken | sweeper on | off | noticed as |\n|---|---|---|---|")
-    for name, sentence in {**MUTANTS, **HARMLESS}.items():
-        found = [count(seeds, name, sweeper) for sweeper in (True, False)]
-        kinds = sorted({broken.split()[0].rstrip(":") for caught in found for broken in caught.values()})
-        print(f"| `{name}`: {sentence} | {len(found[0])} | {len(found[1])} | {' '.join(kinds)} |", flush=True)
+    rules = {**MUTANTS, **HARMLESS}
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        for line in pool.map(row_of, rules.keys(), rules.values(), itertools.repeat(seeds)):
+            print(line, flush=True)
+
+
+def first_to_notice(name, seeds, wanted):
+    caught = {}
+    for mode in ("on", "off"):
+        noticing = (seed for seed in seeds if run(seed, name, mode == "on") is not None)
+        caught[mode] = list(itertools.islice(noticing, wanted))
+    return f"  {json.dumps(name)}: {json.dumps(caught)}"
 
 
 def record(seeds, wanted=3):
     """The first seeds that notice each mutant."""
-    lines = []
-    for name in MUTANTS:
-        caught = {}
-        for mode in ("on", "off"):
-            noticing = (seed for seed in seeds if run(seed, name, mode == "on") is not None)
-            caught[mode] = list(itertools.islice(noticing, wanted))
-        lines.append(f"  {json.dumps(name)}: {json.dumps(caught)}")
-    print("{\n" + ",\n".join(lines) + "\n}")
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        lines = pool.map(first_to_notice, MUTANTS, itertools.repeat(seeds), itertools.repeat(wanted))
+        print("{\n" + ",\n".join(lines) + "\n}")
 
 
 def main():

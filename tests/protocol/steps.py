@@ -12,7 +12,8 @@ STOPPING = {"CANCELLING": "CANCELLED", "EXPIRING": "EXPIRED", "FAILING": "FAILED
 TERMINAL = ("SUCCEEDED", "CANCELLED", "EXPIRED", "FAILED")
 
 LOOK_AGAIN = 60  # ticks from now to `obd`
-PATIENCE = 8  # visits without progress after which messages are sent again although the queue is busy
+PATIENCE = 8  # visits without progress after which messages are sent again although the queue is busy,
+A_FEW = 2  # of them at a time
 RETENTION, LONGER = 100_000, 70_000  # ticks: of jobs and live children; how much longer of the rest
 
 Manifest = namedtuple("Manifest", "chunks resume last total_chunks total_images")
@@ -128,33 +129,33 @@ def create(p, request, job, cut):
     w = p.world
     won, there = False, (yield w.get, M(job))
     if not there:
-        if request.kind == "keys" and cut != p.chunk_images and w.bug != "helper_cuts_its_own_way":
+        if request.kind == "keys" and cut != p.chunk_images:  # while a new version is rolled out
             w.reached.add("another cut")
-            raise Lost  # 503: chunk sizes may differ while a new version is rolled out
-        won, there = yield from create_parts(p, request, job)
+        cut = p.chunk_images if w.bug == "helper_cuts_its_own_way" else cut
+        won, there = yield from create_parts(p, request, job, cut)
     if won or w.bug != "replay_sends_nothing":  # who created it may have died before it had sent all
         try:
-            yield from send_first(p, job, there)
+            yield from (send_first(p, job, there) if won else send_again(p, job, there))
         except Lost:
             if not w.sweeper_on:  # otherwise the sweeper finds it
                 raise
 
 
-def create_parts(p, request, job):
+def create_parts(p, request, job, cut):
     """All that belongs to the job, then the job: (created by us, the job that is there)."""
     now = p.now()
     item = {"src": request.kind, "req": request.hash, "mf": request.mf, "par": request.parent,
             "dl": None if request.deadline is None else now + request.deadline,
             "cr": now, "obd": now + LOOK_AGAIN}
-    if request.kind == "keys" and len(request.keys) <= p.chunk_images * p.world.segment_chunks:
-        return (yield from create_at_once(p, request, job, item))
+    if request.kind == "keys" and len(request.keys) <= cut * p.world.segment_chunks:
+        return (yield from create_at_once(p, request, job, item, cut))
     return (yield from create_for_planner(p, request, job, item))
 
 
-def create_at_once(p, request, job, item):
+def create_at_once(p, request, job, item, cut):
     """A list that fits one segment needs no planner."""
     w = p.world
-    own = make_manifest(request.keys, p.chunk_images, 0, 0, None, True)
+    own = make_manifest(request.keys, cut, 0, 0, None, True)
     if w.bug == "job_before_segment":
         made = yield w.put, M(job), {**item, **planned_at_once(own)}, absent
     if w.long_lines:
@@ -190,6 +191,30 @@ def send_first(p, job, there):
         segment = yield w.get, S(job, 0)
         if segment:
             yield from send_missing(p, job, 0, segment)
+
+
+def send_again(p, job, there):
+    """The first replay does, and notes it: however often a request is repeated, all is sent twice at most."""
+    w = p.world
+    if there["st"] == "ACCEPTED" and "snt" not in there:
+        if w.bug == "replay_marked_before_sending":
+            yield w.update, M(job), state_in("ACCEPTED"), {"snt": 1}
+        yield w.send, ("PLAN", job)
+        yield w.update, M(job), state_in("ACCEPTED"), {"snt": 1}
+    elif there["st"] == "RUNNING" and there["nseg"] == 1:
+        segment = yield w.get, S(job, 0)
+        if segment and not (w.bug == "replay_sends_only_what_nobody_began" and segment["nd"] > 0):
+            yield from send_once(p, job, 0, segment)
+
+
+def send_once(p, job, s, segment):
+    w = p.world
+    if segment["st"] != "OPEN" or "snt" in segment:
+        return
+    if w.bug == "marked_sent_before_sending":
+        yield w.update, S(job, s), exists, {"snt": 1}
+    yield from send_missing(p, job, s, segment)
+    yield w.update, S(job, s), exists, {"snt": 1}
 
 
 # ---- plan ----
@@ -279,11 +304,7 @@ def ensure(p, job, s, manifest):
     _, segment = yield w.put, S(job, s), new_segment(w, manifest), absent
     if w.bug == "sent_before_segment_exists" or segment["st"] != "OPEN":
         return
-    if "snt" not in segment:
-        if w.bug == "marked_sent_before_sending":
-            yield w.update, S(job, s), exists, {"snt": 1}
-        yield from send_missing(p, job, s, segment)
-        yield w.update, S(job, s), exists, {"snt": 1}
+    yield from send_once(p, job, s, segment)
     if is_full(segment) and w.bug != "empty_segment_is_not_filled":
         yield from fill(p, job, s, segment)  # it has no chunk whose worker could
 
@@ -296,12 +317,15 @@ def end_planning(p, job, count, last):
         yield from complete(p, job)
 
 
-def send_missing(p, job, s, segment):
+def send_missing(p, job, s, segment, most=None):
+    """The first `most` of them; how many it were."""
     w = p.world
-    for index in range(segment["n"]):
-        chunk = s * w.segment_chunks + index
-        if chunk not in segment["c"]:
-            yield w.send, ("CHUNK", job, chunk)
+    chunks = range(s * w.segment_chunks, s * w.segment_chunks + segment["n"])
+    if w.bug != "sweeper_sends_booked_chunks_again" or most is None:
+        chunks = [chunk for chunk in chunks if chunk not in segment["c"]]
+    for chunk in chunks[:most]:
+        yield w.send, ("CHUNK", job, chunk)
+    return len(chunks[:most])
 
 
 # ---- cutting ----
@@ -387,6 +411,10 @@ def work_on_chunk(p, job, chunk, message, dead=False):
             return
     elif w.bug == "booked_chunk_is_not_followed_up":
         return
+    elif w.bug == "booked_chunk_is_only_filled":
+        if is_full(segment):
+            yield from fill(p, job, s, segment)
+        return
     yield from after_booking(p, job, s, segment, m)
 
 
@@ -448,8 +476,9 @@ def after_booking(p, job, s, segment, m):
         yield w.update, M(job), lambda old: old.get("st") in OPEN and "sa" not in old, {
             "sa": p.now(), "model": "model"}
     if m["mf"] is not None and segment["er"] > m["mf"]:
-        yield from stop(p, job, "FAILING", "failures")
-        yield from complete(p, job)
+        m = yield from stop(p, job, "FAILING", "failures")
+        if not (w.bug == "refused_move_is_left_to_others" and m.get("st") != "FAILING"):
+            yield from complete(p, job)
         return
     if is_full(segment):
         yield from fill(p, job, s, segment)
@@ -498,6 +527,8 @@ def complete(p, job):
             m = yield from stop(p, job, "FAILING", "failures")
         elif are_full:
             _, m = yield w.update, M(job), state_in("RUNNING"), {"st": "FINALIZING"}
+            if w.bug == "refused_move_is_left_to_others" and m.get("st") != "FINALIZING":
+                return
     if m.get("st") == "FINALIZING":
         yield from finalize(p, job, m)
     elif m.get("st") in STOPPING:
@@ -523,7 +554,7 @@ def finalize(p, job, m):
     labels = Counter()
     segments = []
     ttl = p.now() + RETENTION
-    for s in range(m["nseg"]):
+    for s in in_any_order(w, m["nseg"]):
         there, segment = yield w.update, S(job, s), exists, {"ttl": ttl + LONGER}
         if not there:
             return  # the job ended long ago
@@ -539,6 +570,11 @@ def finalize(p, job, m):
     yield w.update, M(job), last, lambda old: ending(p, old, "SUCCEEDED", segments, ttl)
     if w.bug == "ttl_after_end":
         yield w.update, T(job), exists, {"ttl": ttl + LONGER}
+
+
+def in_any_order(w, count):
+    """Of segments: several are closed at once, and none waits for another."""
+    return w.random.sample(range(count), max(count, 0))
 
 
 def ending(p, m, state, segments, ttl):
@@ -565,7 +601,7 @@ def seal(p, job, m):
     ttl = p.now() + RETENTION
     segments = []
     below = m["cur"] - 1 if w.bug == "reserved_segment_is_not_sealed" else m["cur"]
-    for s in range(below):
+    for s in in_any_order(w, below):
         if w.bug == "sealed_sums_too_early":
             early = yield w.get, S(job, s)
         closed = yield from close_segment(p, job, s, {"st": "CLOSED", "ttl": ttl + LONGER})
@@ -614,12 +650,43 @@ def sweep(p, job, due):
         yield from complete(p, job)
     elif state in ("ACCEPTED", "PLANNING"):
         if w.bug != "sweeper_does_not_plan":
-            yield w.send, ("PLAN", job)
+            yield from sweep_unplanned(p, job, m)
     else:
         if state == "RUNNING":
             yield from sweep_running(p, job, m)
         if w.bug != "sweeper_does_not_complete":
             yield from complete(p, job)
+
+
+def note_done(p, job, m, done):
+    """Visits in a row that found no more done than the one before."""
+    idle = m.get("pv", 0) + 1 if done in (0, m.get("pg", 0)) else 0
+    yield p.world.update, M(job), lambda old: "obd" in old, {"pg": done, "pv": idle}
+    return idle
+
+
+def is_power_of_two(number):
+    return number > 0 and number & (number - 1) == 0
+
+
+def sweep_unplanned(p, job, m):
+    """One message, so at once, and then ever more seldom, whatever is in the queue."""
+    w = p.world
+    idle = yield from note_done(p, job, m, m["cur"])
+    queue = yield (w.queue_state,)
+    if queue == "empty" and idle or is_power_of_two(idle) and w.bug != "sweeper_plans_on_an_empty_queue_only":
+        yield w.send, ("PLAN", job)
+
+
+def may_send(w, idle, queue):
+    """How many messages: None is all. Those that wait their turn would be doubled."""
+    if queue == "empty" and idle:
+        return None
+    if not is_power_of_two(idle):
+        return 0
+    if queue == "working":
+        return None
+    return A_FEW if idle >= PATIENCE and w.bug != "sweeper_waits_for_an_idle_queue" else 0
 
 
 def sweep_running(p, job, m):
@@ -635,20 +702,31 @@ def sweep_running(p, job, m):
         yield from complete(p, job)
         return
     booked = sum(s["nd"] for s in segments)
-    idle = m.get("pv", 0) + 1 if booked == m.get("pg", 0) else 0
-    yield w.update, M(job), state_in("RUNNING"), {"pg": booked, "pv": idle}
-    if idle == 0:
+    idle = yield from note_done(p, job, m, booked)
+    all_full = all(map(is_full, segments))
+    if idle == 0 and not all_full:
         return
     w.reached.add("job without progress")
-    visible = yield (w.visible_messages,)
-    insist = idle >= PATIENCE and idle & (idle - 1) == 0 and w.bug != "sweeper_waits_for_an_idle_queue"
-    if visible and not insist:
-        return
+    tally = (yield w.get, T(job)) if m["nseg"] > 1 else EMPTY
+    queue = yield (w.queue_state,)
+    left = may_send(w, idle, queue)
     for s, segment in enumerate(segments):
-        if w.bug != "sweeper_does_not_send_again":
-            yield from send_missing(p, job, s, segment)
-        if is_full(segment) and w.bug != "sweeper_does_not_fill":
-            yield from fill(p, job, s, segment)
+        if is_full(segment):
+            if m["nseg"] > 1 and s not in tally.get("full", EMPTY) and w.bug != "sweeper_does_not_fill":
+                yield from fill(p, job, s, segment)
+        elif left != 0 and w.bug != "sweeper_does_not_send_again":
+            sent = yield from send_missing(p, job, s, segment, left)
+            left = left and left - sent
+            if left is not None:
+                w.reached.add("a few of many sent again")
+
+
+def give_up_plan(p, job):
+    """A job that was tried so often and is still not planned fails; but not one that gets on."""
+    won, m = yield p.world.update, M(job), state_in("ACCEPTED", "PLANNING"), {"st": "PLANNING"}
+    if won:
+        yield from stop_unplannable(p, job, m["cur"])
+    yield from complete(p, job)
 
 
 def dead_letter(p, message):
@@ -660,9 +738,12 @@ def dead_letter(p, message):
         yield from work_on_chunk(p, job, message.body[2], message, dead=True)
         yield w.put_object, ("dlq", message.number), message.body
         w.reached.add("dead letter")
-    elif kind in ("PLAN", "SEAL"):
+    elif kind == "PLAN":
         if w.bug != "dead_plan_is_dropped":
-            yield w.send, message.body
+            yield from give_up_plan(p, job)
+    elif kind == "SEAL":
+        if w.bug != "dead_plan_is_dropped":
+            yield from complete(p, job)
     else:
         return  # not understood: it stays
     yield w.delete_dead, message

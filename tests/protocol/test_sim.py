@@ -27,7 +27,7 @@ EVERYTHING = {
     "crash", "fail", "repeat", "freeze", "jump", "drain", "duplicate", "delay", "ignore_delete", "lose", "purge",
     "stale_index", "listing_changes", "key known", "another cut", "key free again", "request refused", "live child replaced",
     "segment reserved by another planner", "manifest lost to another cut", "booking refused", "tombstone",
-    "dead letter", "job without progress",
+    "dead letter", "job without progress", "a few of many sent again",
 }
 
 

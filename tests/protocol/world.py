@@ -216,8 +216,11 @@ class World:
         if message in self.queue and not self.chance("ignore_delete"):
             self.queue.remove(message)
 
-    def visible_messages(self):
-        return self.always_busy + sum(m.visible_at <= self.now for m in self.queue)
+    def queue_state(self):
+        """empty: nothing is in it. working: all that is in it is hidden. busy: messages are visible."""
+        if self.always_busy or any(m.visible_at <= self.now for m in self.queue):
+            return "busy"
+        return "working" if self.queue else "empty"
 
     def receive_dead(self):
         return self.random.choice(self.dead_letters) if self.dead_letters else None

@@ -76,6 +76,18 @@ static void write_lines(struct dic_buf *out, const struct wish *wish, size_t *st
     starts[wish->images] = out->len;
 }
 
+static void cut_segment(const struct wish *wish, uint32_t chunk_images, const struct dic_buf *lines,
+                        const size_t *starts, struct dic_segment_plan *segment,
+                        struct dic_chunk_plan *chunks)
+{
+    for (uint32_t first = 0; first < wish->images; first += chunk_images) {
+        uint32_t last = first + chunk_images < wish->images ? first + chunk_images : wish->images;
+        chunks[segment->chunk_count++] = (struct dic_chunk_plan){
+            first, last - first,
+            dic_str_len(lines->ptr + starts[first], starts[last] - starts[first])};
+    }
+}
+
 static enum dic_code create(struct run *run, struct wish *wish, struct dic_err *err)
 {
     struct dic_job_store jobs = sim_jobs(run->world);
@@ -100,19 +112,18 @@ static enum dic_code create(struct run *run, struct wish *wish, struct dic_err *
     if (wish->deadline_in_ms > 0) {
         job.params.deadline_ms = job.created_ms + wish->deadline_in_ms;
     }
-    if (wish->kind == KIND_SMALL) {
-        for (uint32_t first = 0; first < wish->images; first += wish->chunk_images) {
-            uint32_t last = first + wish->chunk_images;
-            last = last < wish->images ? last : wish->images;
-            chunks[segment.chunk_count++] = (struct dic_chunk_plan){
-                first, last - first,
-                dic_str_len(lines.ptr + starts[first], starts[last] - starts[first])};
-        }
+    /* Any backend may answer, and they may differ. */
+    job.chunk_images = wish->chunk_images + (uint32_t)sim_random(run->world, 2);
+    if (wish->kind != KIND_PREFIX && wish->images <= DIC_SEGMENT_CHUNKS * job.chunk_images) {
+        cut_segment(wish, job.chunk_images, &lines, starts, &segment, chunks);
         job.segment = &segment;
-    } else if (wish->kind == KIND_KEYS) {
+    } else if (wish->kind != KIND_PREFIX) {
         job.keys = dic_buf_view(&lines);
     }
     DIC_TRY(jobs.ops->create(jobs.impl, &job, id, &result, &sent, err));
+    if (sim_is_over(run->world)) {
+        return DIC_E_UPSTREAM; /* killed while it sent: nobody was answered */
+    }
     if (wish->accepted && wish->key[0] != '\0' && strcmp(id, wish->id) != 0) {
         fail_run(run, "I7: one idempotency key named two jobs", id);
     }
@@ -303,7 +314,7 @@ static void worker_life(struct sim_world *world, void *context)
         if (code == DIC_OK || is_gone(code)) {
             (void)queue.ops->remove(queue.impl, delivery.receipt, &err); /* or it comes again */
         } else if (sim_random(world, 2) == 0) {
-            (void)queue.ops->extend(queue.impl, delivery.receipt, 0, &err); /* as in a drain */
+            (void)queue.ops->hand_back(queue.impl, &delivery, &err); /* as in a drain */
         }
     }
 }

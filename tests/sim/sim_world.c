@@ -348,6 +348,7 @@ struct sim_world *sim_world_new(uint64_t seed, const struct sim_faults *faults)
         .results = world->results,
         .clock = dic_fake_clock_port(world->clock),
         .retention_ms = INT64_C(1) << 40,
+        .lanes = 1, /* an actor is one thread; the order among segments is in tests/protocol */
         .resends_always = sim_random(world, 2) == 0,
     };
     world->jobs = dic_job_store_ledger_new(&options);

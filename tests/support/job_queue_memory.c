@@ -23,9 +23,9 @@ struct entry {
     char body[DIC_MESSAGE_BODY_SIZE];
 };
 
-/* An extend or a remove. */
+/* An extend, a remove or a handing back. */
 struct change {
-    bool is_remove;
+    enum dic_queue_op op;
     uint64_t id;
     uint64_t lease;
     uint32_t visibility_s;
@@ -164,11 +164,15 @@ static enum dic_code make_change(struct memory_queue *queue, const struct change
     if (entry == NULL || entry->lease != change->lease) {
         return dic_fail(err, DIC_E_NOT_FOUND, "the message's lease is lost");
     }
-    if (change->is_remove) {
+    if (change->op == DIC_QUEUE_REMOVE) {
         size_t at = (size_t)(entry - queue->entries);
         REMOVE_AT(queue->entries, queue->count, at);
     } else {
         entry->visible_ms = now_ms(queue) + (int64_t)change->visibility_s * 1000;
+    }
+    if (change->op == DIC_QUEUE_HAND_BACK) {
+        entry->receives--;
+        entry->lease = 0; /* over, or to hand back twice would count twice */
     }
     note_change(queue);
     return DIC_OK;
@@ -211,8 +215,8 @@ static struct dic_queue_fault ask_about(struct memory_queue *queue, const struct
         copy = *entry;
     }
     dic_unlock(&queue->lock);
-    return ask(queue, change->is_remove ? DIC_QUEUE_REMOVE : DIC_QUEUE_EXTEND,
-               dic_str_len(copy.body, copy.len), copy.receives, change->visibility_s);
+    return ask(queue, change->op, dic_str_len(copy.body, copy.len), copy.receives,
+               change->visibility_s);
 }
 
 static enum dic_code change_lease(struct memory_queue *queue, const char *receipt,
@@ -235,12 +239,18 @@ static enum dic_code change_lease(struct memory_queue *queue, const char *receip
 static enum dic_code extend(void *impl, const char *receipt, uint32_t visibility_s,
                             struct dic_err *err)
 {
-    return change_lease(impl, receipt, (struct change){.visibility_s = visibility_s}, err);
+    const struct change change = {.op = DIC_QUEUE_EXTEND, .visibility_s = visibility_s};
+    return change_lease(impl, receipt, change, err);
 }
 
 static enum dic_code remove_message(void *impl, const char *receipt, struct dic_err *err)
 {
-    return change_lease(impl, receipt, (struct change){.is_remove = true}, err);
+    return change_lease(impl, receipt, (struct change){.op = DIC_QUEUE_REMOVE}, err);
+}
+
+static enum dic_code hand_back(void *impl, const struct dic_delivery *delivery, struct dic_err *err)
+{
+    return change_lease(impl, delivery->receipt, (struct change){.op = DIC_QUEUE_HAND_BACK}, err);
 }
 
 /* ---- receiving ---- */
@@ -422,6 +432,7 @@ struct dic_job_queue dic_job_queue_memory_new(struct dic_fake_clock *clock)
         .send = send_messages,
         .receive = receive,
         .extend = extend,
+        .hand_back = hand_back,
         .remove = remove_message,
         .depth = depth,
         .wake = wake,

@@ -15,6 +15,7 @@ enum dic_queue_op {
     DIC_QUEUE_SEND,    /* asked for each message */
     DIC_QUEUE_RECEIVE, /* asked once without a message, then for each that would be delivered */
     DIC_QUEUE_EXTEND,
+    DIC_QUEUE_HAND_BACK,
     DIC_QUEUE_REMOVE,
     DIC_QUEUE_DEPTH,
 };

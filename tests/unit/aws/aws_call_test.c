@@ -207,6 +207,23 @@ static void s3_is_tried_three_times_and_dynamodb_four(void **state)
     assert_int_equal(fixture->http.record_count, 7);
 }
 
+static void a_throttle_of_s3_is_tried_five_times(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 5; i++) {
+        script(fixture, 503, NULL, "<Error><Code>SlowDown</Code></Error>");
+    }
+    assert_code(call(fixture, &get_object), DIC_E_BUSY);
+    assert_int_equal(fixture->answer.tries, 5);
+    assert_true(fixture->err.retryable);
+    for (int i = 0; i < 4; i++) {
+        script(fixture, 503, NULL, "<Error><Code>SlowDown</Code></Error>");
+    }
+    script(fixture, 200, NULL, "done");
+    assert_ok(call(fixture, &get_object));
+    assert_int_equal(fixture->answer.tries, 5);
+}
+
 static void throttling_ends_as_busy_and_names_awss_code(void **state)
 {
     struct fixture *fixture = *state;
@@ -423,9 +440,14 @@ static void a_turn_after_the_deadline_is_busy_at_once(void **state)
                                                    .body = "<Error><Code>SlowDown</Code></Error>"});
     }
     assert_code(call(fixture, &get_object), DIC_E_BUSY);
-    struct dic_aws_call what = get_object;
-    what.total_timeout_ms = 100;
     size_t sleeps = fixture->clock.sleeps;
+    while (fixture->clock.sleeps == sleeps) { /* until all turns that were saved up are used */
+        fake_http_script(&fixture->http, (struct fake_http_answer){.status = 200});
+        assert_ok(call(fixture, &get_object));
+    }
+    struct dic_aws_call what = get_object;
+    what.total_timeout_ms = 1000 / DIC_AWS_RATE_SLOWEST_PER_S / 2;
+    sleeps = fixture->clock.sleeps;
     assert_code(call(fixture, &what), DIC_E_BUSY);
     assert_int_equal(fixture->clock.sleeps, sleeps);
     assert_int_equal(fixture->answer.tries, 0);
@@ -939,6 +961,7 @@ int main(void)
         TEST(a_session_token_is_sent_and_signed),
         TEST(a_server_error_is_tried_again_after_a_short_pause),
         TEST(s3_is_tried_three_times_and_dynamodb_four),
+        TEST(a_throttle_of_s3_is_tried_five_times),
         TEST(throttling_ends_as_busy_and_names_awss_code),
         TEST(an_error_of_the_request_is_not_tried_again),
         TEST(a_call_made_once_is_not_tried_again),

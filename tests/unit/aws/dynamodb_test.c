@@ -297,9 +297,6 @@ static void errors_become_reactions(void **state)
         const char *body;
         enum dic_code code;
     } cases[] = {
-        {400,
-         "{'__type':'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException','message':'x'}",
-         DIC_E_NOT_FOUND},
         {400, "{'__type':'com.amazon.coral.validate#ValidationException','message':'bad path'}",
          DIC_E_INTERNAL},
         {400,
@@ -333,6 +330,16 @@ static void errors_become_reactions(void **state)
         }
         assert_message_has("GetItem");
     }
+}
+
+static void a_missing_table_is_no_missing_item_and_comes_back_by_no_retry(void **state)
+{
+    (void)state;
+    PLAY({400, "{'__type':'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException'}", 0});
+    assert_code(get(), DIC_E_UPSTREAM);
+    assert_int_equal(err.code, DIC_E_UPSTREAM);
+    assert_false(err.retryable);
+    assert_message_has("GetItem: there is no table 'jobs'");
 }
 
 static int answer_without_end(void *context, struct dic_str body, struct dic_buf *answer)
@@ -706,6 +713,7 @@ int main(void)
         TEST(an_answer_of_another_shape_is_upstream),
         TEST(an_attribute_of_a_kind_not_used_here_is_named),
         TEST(errors_become_reactions),
+        TEST(a_missing_table_is_no_missing_item_and_comes_back_by_no_retry),
         TEST(an_answer_without_end_is_upstream),
         TEST(unprocessed_keys_are_asked_for_again_and_only_they),
         TEST(keys_that_stay_unprocessed_are_waited_for_and_busy_in_the_end),

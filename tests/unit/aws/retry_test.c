@@ -116,15 +116,39 @@ static void throttles_of_requests_sent_before_the_cut_do_not_cut_again(void **st
     assert_true(rate.fill_per_s < cut_once * 0.6);
 }
 
-static void the_rate_is_never_less_than_one_in_two_seconds(void **state)
+static void the_rate_is_never_less_than_its_floor(void **state)
 {
     (void)state;
     struct dic_aws_rate rate;
     dic_aws_rate_init(&rate, 0);
     for (int64_t now = 1000; now < 60000; now += 1000) {
         dic_aws_rate_update(&rate, now, now, true);
-        assert_in_range(dic_aws_rate_take(&rate, now), 0, 2000);
+        assert_in_range(dic_aws_rate_take(&rate, now), 0, 1000 / DIC_AWS_RATE_SLOWEST_PER_S);
     }
+    assert_true(rate.limited);
+    assert_true(rate.fill_per_s == DIC_AWS_RATE_SLOWEST_PER_S);
+}
+
+/* Calls that go as soon as they may, of which every third is throttled at any rate. */
+static void a_service_that_throttles_at_any_rate_is_asked_at_the_floor(void **state)
+{
+    (void)state;
+    struct dic_aws_rate rate;
+    dic_aws_rate_init(&rate, 0);
+    int64_t now = run_quietly(&rate, 0, 5000, 100);
+    int64_t end = now + 60000;
+    int calls = 0;
+    while (now < end) {
+        int64_t wait = dic_aws_rate_take(&rate, now);
+        if (wait == 0) {
+            calls++;
+            dic_aws_rate_update(&rate, now, now, calls % 3 == 0);
+            now++;
+        }
+        now += wait;
+    }
+    assert_true(rate.limited);
+    assert_in_range(calls, 55 * DIC_AWS_RATE_SLOWEST_PER_S, 75 * DIC_AWS_RATE_SLOWEST_PER_S);
 }
 
 static void the_rate_grows_back_while_calls_succeed(void **state)
@@ -171,7 +195,8 @@ int main(void)
         cmocka_unit_test(nothing_waits_before_the_first_throttle),
         cmocka_unit_test(a_throttle_halves_the_measured_rate),
         cmocka_unit_test(throttles_of_requests_sent_before_the_cut_do_not_cut_again),
-        cmocka_unit_test(the_rate_is_never_less_than_one_in_two_seconds),
+        cmocka_unit_test(the_rate_is_never_less_than_its_floor),
+        cmocka_unit_test(a_service_that_throttles_at_any_rate_is_asked_at_the_floor),
         cmocka_unit_test(the_rate_grows_back_while_calls_succeed),
         cmocka_unit_test(a_minute_without_a_throttle_ends_the_bound),
     };

@@ -6,11 +6,12 @@
 #include "base/mem.h"
 #include "capture.h"
 
+#include <poll.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct values {
@@ -111,6 +112,30 @@ static void a_blocked_signal_is_waited_for(void **state)
     assert_int_equal(kill(getpid(), SIGPIPE), 0); /* is ignored */
 }
 
+static bool is_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void a_pending_signal_is_seen_without_being_taken(void **state)
+{
+    (void)state;
+    static const int asked[] = {SIGTERM, SIGINT};
+    int fd = -1;
+    dic_program_block_signals();
+    assert_int_equal(dic_program_signals_fd(&fd, NULL), DIC_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_false(dic_program_signal_is_pending() || is_readable(fd));
+        assert_int_equal(kill(getpid(), asked[i]), 0);
+        assert_true(dic_program_signal_is_pending() && is_readable(fd));
+        assert_true(dic_program_signal_is_pending() && is_readable(fd));
+        assert_int_equal(dic_program_wait_for_signal(), asked[i]);
+    }
+    assert_false(dic_program_signal_is_pending() || is_readable(fd));
+    close(fd);
+}
+
 static void a_program_knows_its_folder(void **state)
 {
     (void)state;
@@ -165,6 +190,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_named_on_standard_error),
         cmocka_unit_test(ends_are_reported_with_their_status),
         cmocka_unit_test(a_blocked_signal_is_waited_for),
+        cmocka_unit_test(a_pending_signal_is_seen_without_being_taken),
         cmocka_unit_test(a_program_that_hangs_at_its_end_ends_all_the_same),
         cmocka_unit_test(a_program_knows_its_folder),
         cmocka_unit_test(the_limit_of_descriptors_is_raised_as_far_as_it_may),

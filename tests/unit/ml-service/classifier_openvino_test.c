@@ -5,6 +5,7 @@
 
 #include "test.h"
 
+#include "base/mem.h"
 #include "base/thread.h"
 
 #include <math.h>
@@ -68,6 +69,7 @@ static char out_name[] = "out";
 static struct dic_model_spec tiny(void)
 {
     return (struct dic_model_spec){.model_path = path,
+                                   .model_origin = path,
                                    .input_name = in_name,
                                    .output_name = out_name,
                                    .classes = VALUES,
@@ -97,7 +99,7 @@ static void assert_refused(const struct dic_model_spec *spec, const char *field,
     struct dic_err err = {0};
     assert_code(dic_classifier_openvino_new(spec, 1, &classifier, &err), DIC_E_INVALID);
     if (strcmp(err.field, field) != 0 || strstr(err.msg, words) == NULL ||
-        strstr(err.msg, spec->model_path) == NULL) {
+        strstr(err.msg, spec->model_origin) == NULL) {
         print_error("%s: '%s', not %s: '%s'\n", err.field, err.msg, field, words);
         fail();
     }
@@ -210,6 +212,96 @@ static void the_delivered_model_gives_the_same_probabilities_on_every_lane(void 
     dic_model_spec_destroy(spec);
 }
 
+/* ---- models in memory ---- */
+
+static void copy_file(const char *name, const struct dic_model_files *files,
+                      enum dic_model_file which)
+{
+    char from[300];
+    char piece[64 * 1024];
+    size_t got = 0;
+    int64_t at = 0;
+    snprintf(from, sizeof from, DIC_SOURCE_DIR "/ml-service/model/efficientnet-lite0/%s", name);
+    FILE *file = fopen(from, "rb");
+    assert_non_null(file);
+    while ((got = fread(piece, 1, sizeof piece, file)) > 0) {
+        assert_ok(dic_model_files_write(files, which, at, dic_str_len(piece, got), NULL));
+        at += (int64_t)got;
+    }
+    fclose(file);
+}
+
+static void infer_once(const struct dic_classifier *classifier, uint32_t lane, float *scores)
+{
+    static float tensor[PICTURE];
+    for (size_t i = 0; i < PICTURE; i++) {
+        tensor[i] = (float)(i % 255) / 128 - 1;
+    }
+    assert_ok(classifier->ops->infer(classifier->impl, lane, tensor, scores, NULL));
+}
+
+/* The second lane is compiled when the files are closed already, as in a worker. */
+static void a_model_in_memory_infers_as_the_one_of_the_folder_also_when_its_files_are_closed(
+    void **state)
+{
+    (void)state;
+    static float scores[3][CLASSES];
+    struct dic_model_spec *spec = NULL;
+    struct dic_model_files *files = NULL;
+    assert_ok(
+        dic_model_spec_read(DIC_SOURCE_DIR "/ml-service/model/efficientnet-lite0", &spec, NULL));
+    struct dic_classifier classifier = open_model(spec, 1);
+    infer_once(&classifier, 0, scores[0]);
+    classifier.ops->destroy(classifier.impl);
+    dic_model_spec_destroy(spec);
+
+    assert_ok(dic_model_files_new("s3://bucket/net", &files, NULL));
+    copy_file("model.json", files, DIC_MODEL_JSON);
+    copy_file("labels.txt", files, DIC_MODEL_LABELS);
+    copy_file("model.xml", files, DIC_MODEL_NETWORK);
+    copy_file("model.bin", files, DIC_MODEL_WEIGHTS);
+    assert_ok(dic_model_spec_read_files(files, &spec, NULL));
+    classifier = open_model(spec, 2);
+    dic_model_files_destroy(files);
+    infer_once(&classifier, 0, scores[1]);
+    infer_once(&classifier, 1, scores[2]);
+    assert_memory_equal(scores[1], scores[0], sizeof scores[0]);
+    assert_memory_equal(scores[2], scores[0], sizeof scores[0]);
+    classifier.ops->destroy(classifier.impl);
+    dic_model_spec_destroy(spec);
+}
+
+/* ONNX (protobuf): input "in" → Relu → output "out", 32-bit floats of 1×3×2×2, opset 13. */
+static const char relu_onnx[] =
+    "\x08\x08"
+    "\x3a\x51"
+    "\x0a\x0f\x0a\x02\x69\x6e\x12\x03\x6f\x75\x74\x22\x04\x52\x65\x6c\x75"
+    "\x12\x01\x67"
+    "\x5a\x1c\x0a\x02\x69\x6e\x12\x16\x0a\x14\x08\x01\x12\x10\x0a\x02\x08\x01\x0a\x02"
+    "\x08\x03\x0a\x02\x08\x02\x0a\x02\x08\x02"
+    "\x62\x1d\x0a\x03\x6f\x75\x74\x12\x16\x0a\x14\x08\x01\x12\x10\x0a\x02\x08\x01\x0a"
+    "\x02\x08\x03\x0a\x02\x08\x02\x0a\x02\x08\x02"
+    "\x42\x04\x0a\x00\x10\x0d";
+
+static void an_onnx_model_in_memory_needs_no_name_that_says_so(void **state)
+{
+    (void)state;
+    struct dic_model_files *files = NULL;
+    struct dic_model_spec spec = tiny();
+    float tensor[VALUES] = {-1, 2};
+    float scores[VALUES];
+    assert_ok(dic_model_files_new("s3://bucket/net", &files, NULL));
+    assert_ok(dic_model_files_write(files, DIC_MODEL_NETWORK, 0,
+                                    dic_str_len(relu_onnx, sizeof relu_onnx - 1), NULL));
+    spec.model_path = dic_model_files_path(files, DIC_MODEL_NETWORK);
+    struct dic_classifier classifier = open_model(&spec, 1);
+    dic_model_files_destroy(files);
+    dic_free(spec.model_path);
+    assert_ok(classifier.ops->infer(classifier.impl, 0, tensor, scores, NULL));
+    assert_true(scores[0] == 0.0F && scores[1] == 2.0F);
+    classifier.ops->destroy(classifier.impl);
+}
+
 /* ---- what a model must be like ---- */
 
 static void a_model_that_is_not_as_model_json_says_is_refused_by_field(void **state)
@@ -264,6 +356,8 @@ int main(void)
         CASE(logits_become_probabilities),
         CASE(a_model_of_any_size_takes_the_one_of_model_json),
         CASE(the_delivered_model_gives_the_same_probabilities_on_every_lane),
+        CASE(a_model_in_memory_infers_as_the_one_of_the_folder_also_when_its_files_are_closed),
+        CASE(an_onnx_model_in_memory_needs_no_name_that_says_so),
         CASE(a_model_that_is_not_as_model_json_says_is_refused_by_field),
         CASE(a_model_of_other_numbers_is_refused),
         CASE(a_file_that_is_no_model_is_refused),

@@ -17,7 +17,6 @@ enum { DEADLOCK_S = 100 };
 
 static struct dic_fake_clock *fake;
 static struct dic_fake_jobs *jobs;
-static struct dic_job_queue queue;
 static struct dic_job_queue dead;
 static struct dic_blob_store results;
 static struct dic_dead_letters_options options;
@@ -33,11 +32,9 @@ static int set_up(void **state)
     dic_log_set_level(DIC_LOG_OFF);
     fake = dic_fake_clock_new();
     jobs = dic_fake_jobs_new();
-    queue = dic_job_queue_memory_new(fake);
     dead = dic_job_queue_memory_new(fake);
     results = dic_blob_store_memory_new();
     options = (struct dic_dead_letters_options){.jobs = dic_fake_jobs_port(jobs),
-                                                .queue = queue,
                                                 .dead = dead,
                                                 .results = results,
                                                 .model = &model,
@@ -50,7 +47,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    queue.ops->destroy(queue.impl);
     dead.ops->destroy(dead.impl);
     results.ops->destroy(results.impl);
     dic_fake_jobs_destroy(jobs);
@@ -176,18 +172,98 @@ static void of_what_is_booked_closed_or_gone_only_the_message_is_removed(void **
     assert_int_equal(left_in(dead), 0);
 }
 
-static void messages_that_plan_or_seal_go_back_to_the_job_queue(void **state)
+static void assert_copied(const char *name, const char *part)
+{
+    struct dic_buf text;
+    char key[80];
+    dic_buf_init(&text, 2000);
+    snprintf(key, sizeof key, "dlq/default/%s/%s", id, name);
+    assert_ok(results.ops->get(results.impl, dic_str(key), 2000, &text, NULL, NULL));
+    dic_buf_append_byte(&text, '\0');
+    if (strstr(text.ptr, part) == NULL) {
+        print_error("no '%s' in\n%s", part, text.ptr);
+        fail();
+    }
+    dic_buf_clean_up(&text);
+}
+
+static void a_job_that_could_not_be_planned_fails(void **state)
 {
     (void)state;
-    static const enum dic_message_kind kinds[] = {DIC_MESSAGE_PLAN, DIC_MESSAGE_SEAL};
-    for (int i = 0; i < 2; i++) {
-        send_dead(kinds[i], id, 0);
-        assert_ok(settle_next(NULL));
-        struct dic_delivery delivery = receive(queue);
-        assert_int_equal(delivery.message.kind, kinds[i]);
-        assert_string_equal(delivery.message.job_id, id);
-        assert_int_equal(left_in(dead), 0);
-    }
+    const struct dic_job_params params = {.source = DIC_SOURCE_KEYS, .top_k = 1};
+    static const char reason[] =
+        "given up: the job's plan was received 10 times and never finished";
+    dic_fake_jobs_add(jobs, &params, dic_str("\"a\"\n"), id);
+    send_dead(DIC_MESSAGE_PLAN, id, 0);
+    assert_ok(settle_next(NULL));
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id), reason);
+    assert_copied("plan", reason);
+    assert_copied("plan", "\"outcome\":\"job failed\"");
+    assert_int_equal(left_in(dead), 0);
+}
+
+static void of_a_job_that_is_planned_by_now_only_the_message_is_removed(void **state)
+{
+    (void)state;
+    send_dead(DIC_MESSAGE_PLAN, id, 0); /* it is running */
+    send_dead(DIC_MESSAGE_PLAN, "aaaaaaaaaaaaaaaaaaaaaaaaaa", 0);
+    assert_ok(settle_next(NULL));
+    assert_ok(settle_next(NULL));
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_RUNNING);
+    assert_int_equal(dic_blob_store_memory_calls(results, DIC_BLOB_PUT), 0);
+    assert_int_equal(left_in(dead), 0);
+}
+
+static void a_message_that_seals_is_removed_as_the_sweeper_seals_too(void **state)
+{
+    (void)state;
+    send_dead(DIC_MESSAGE_SEAL, id, 0);
+    assert_ok(settle_next(NULL));
+    assert_int_equal(left_in(dead), 0);
+}
+
+static void add_damaged_job(uint32_t images, const char *lines)
+{
+    const struct dic_job_params params = {.source = DIC_SOURCE_KEYS, .top_k = 1};
+    bool sent = false;
+    struct dic_job_store port = dic_fake_jobs_port(jobs);
+    const struct dic_chunk_plan plan = {0, images, dic_str(lines)};
+    const struct dic_segment_plan segment = {.chunk_count = 1, .chunks = &plan, .is_last = true};
+    dic_fake_jobs_add(jobs, &params, dic_str(""), id);
+    assert_ok(port.ops->add_segment(port.impl, id, &segment, &sent, NULL));
+    send_dead(DIC_MESSAGE_CHUNK, id, 0);
+}
+
+static void a_stored_chunk_that_cannot_be_read_becomes_rows(void **state)
+{
+    (void)state;
+    add_damaged_job(2, "\"a\"\n{\"k\":1}\n");
+    assert_ok(settle_next(NULL));
+    assert_view(
+        dic_fake_jobs_rows(jobs, id, 0),
+        "{\"index\":0,\"s3_key\":\"a\",\"error\":{\"code\":\"POISON\",\"message\":"
+        "\"given up: the chunk was received 10 times, and failed by: a stored image line is "
+        "neither a key nor an object\",\"retryable\":false}}\n"
+        "{\"index\":1,\"s3_key\":\"\",\"error\":{\"code\":\"POISON\",\"message\":"
+        "\"given up: the chunk was received 10 times, and failed by: a stored image line is "
+        "neither a key nor an object\",\"retryable\":false}}\n");
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_SUCCEEDED);
+    assert_copied("0", "failed by: a stored image line");
+    assert_int_equal(left_in(dead), 0);
+}
+
+static void a_job_of_a_chunk_that_cannot_even_become_rows_fails(void **state)
+{
+    (void)state;
+    add_damaged_job(501, "\"a\"\n");
+    assert_ok(settle_next(NULL));
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id),
+                "given up: a chunk was received 10 times, and failed by: a stored chunk has 501 "
+                "images, allowed are 1 to 500");
+    assert_copied("0", "job failed");
+    assert_int_equal(left_in(dead), 0);
 }
 
 static void what_is_not_understood_stays(void **state)
@@ -196,7 +272,6 @@ static void what_is_not_understood_stays(void **state)
     dic_job_queue_memory_send_body(dead, dic_str("{\"v\":2}"));
     assert_ok(settle_next(NULL));
     assert_int_equal(left_in(dead), 1);
-    assert_int_equal(left_in(queue), 0);
 }
 
 /* ---- failures: the message stays, and comes again ---- */
@@ -240,11 +315,11 @@ static void whatever_fails_the_message_is_still_there(void **state)
     assert_code(settle_next(&err), DIC_E_UPSTREAM);
     assert_string_equal(err.msg, "no copies");
     dic_blob_store_memory_set_hook(results, NULL, NULL);
-    dic_job_queue_memory_set_hook(queue, fail_changes, NULL);
+    static enum dic_jobs_op plan_op = DIC_JOBS_BEGIN_PLAN;
+    dic_fake_jobs_set_hook(jobs, fail_one, &plan_op);
     send_dead(DIC_MESSAGE_PLAN, id, 0);
     assert_code(settle_next(&err), DIC_E_UPSTREAM);
-    dic_job_queue_memory_set_hook(dead, fail_changes, NULL);
-    dic_job_queue_memory_set_hook(queue, NULL, NULL);
+    assert_string_equal(err.msg, "not now");
     assert_int_equal(left_in(dead), 5);
 }
 
@@ -294,7 +369,11 @@ int main(void)
         CASE(a_chunk_is_booked_as_poison_copied_and_removed),
         CASE(a_chunk_that_was_finished_after_all_keeps_its_rows),
         CASE(of_what_is_booked_closed_or_gone_only_the_message_is_removed),
-        CASE(messages_that_plan_or_seal_go_back_to_the_job_queue),
+        CASE(a_job_that_could_not_be_planned_fails),
+        CASE(of_a_job_that_is_planned_by_now_only_the_message_is_removed),
+        CASE(a_message_that_seals_is_removed_as_the_sweeper_seals_too),
+        CASE(a_stored_chunk_that_cannot_be_read_becomes_rows),
+        CASE(a_job_of_a_chunk_that_cannot_even_become_rows_fails),
         CASE(what_is_not_understood_stays),
         CASE(whatever_fails_the_message_is_still_there),
         CASE(a_removal_that_fails_fails_and_a_lost_lease_does_not),

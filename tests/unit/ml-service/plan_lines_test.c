@@ -30,7 +30,7 @@ static int set_up(void **state)
     jobs = dic_fake_jobs_new();
     job = (struct dic_job){0};
     assert_ok(dic_json_parse(dic_str("{\"manifest_s3_key\":\"lists/m.jsonl\"}"), &spec, NULL));
-    source = (struct dic_plan_source){dic_fake_jobs_port(jobs), images, &job, spec};
+    source = (struct dic_plan_source){dic_fake_jobs_port(jobs), images, &job, spec, NULL};
     dic_buf_init(&lines, TEXT_BYTES);
     dic_buf_init(&text, TEXT_BYTES);
     return 0;

@@ -28,7 +28,11 @@ static int set_up(void **state)
     jobs = dic_fake_jobs_new();
     queue = dic_job_queue_memory_new(NULL);
     atomic_store(&stop, false);
-    planner = (struct dic_planner){dic_fake_jobs_port(jobs), queue, images, CHUNK, &stop};
+    planner = (struct dic_planner){.jobs = dic_fake_jobs_port(jobs),
+                                   .queue = queue,
+                                   .images = images,
+                                   .chunk_images = CHUNK,
+                                   .stop = &stop};
     dic_buf_init(&keys, TEXT_BYTES);
     return 0;
 }

@@ -26,7 +26,7 @@ static struct dic_pipeline *pipeline;
 static struct dic_worker *worker;
 static struct dic_gate polls;   /* passed by each receive, before it happens */
 static struct dic_gate extends; /* and by each extension */
-static struct dic_gate wakes;   /* and by each wake */
+static atomic_int early_wakes;  /* polls broken off while the worker had work */
 static struct dic_job_queue_ops watched_ops;
 static void (*real_wake)(void *impl);
 static enum dic_queue_op broken_op;
@@ -66,7 +66,9 @@ static struct dic_queue_fault watch_queue(void *context, const struct dic_queue_
 
 static void watched_wake(void *impl)
 {
-    dic_gate_pass(&wakes);
+    struct dic_worker_counts now;
+    dic_worker_counts(worker, &now);
+    atomic_fetch_add(&early_wakes, now.chunks_in_work > 0);
     real_wake(impl);
 }
 
@@ -80,7 +82,7 @@ static int set_up(void **state)
     dic_fake_stages_init(&stages);
     dic_gate_init(&polls, DIC_GATE_OPEN);
     dic_gate_init(&extends, DIC_GATE_OPEN);
-    dic_gate_init(&wakes, DIC_GATE_OPEN);
+    atomic_store(&early_wakes, 0);
     atomic_store(&broken_calls, 0);
     atomic_store(&heartbeats_lost, false);
     atomic_store(&is_deaf, false);
@@ -121,7 +123,6 @@ static int tear_down(void **state)
     dic_fake_clock_destroy(fake);
     dic_gate_clean_up(&polls);
     dic_gate_clean_up(&extends);
-    dic_gate_clean_up(&wakes);
     dic_fake_stages_clean_up(&stages);
     return 0;
 }
@@ -189,6 +190,15 @@ static void assert_depth(int64_t visible, int64_t in_flight)
     assert_ok(queue.ops->depth(queue.impl, &depth, NULL));
     assert_int_equal(depth.visible, visible);
     assert_int_equal(depth.in_flight, in_flight);
+}
+
+static void await_visible(int64_t messages)
+{
+    struct dic_queue_depth depth = {0};
+    while (depth.visible < messages) {
+        dic_sleep_ms(1);
+        assert_ok(queue.ops->depth(queue.impl, &depth, NULL));
+    }
 }
 
 static struct dic_worker_counts counts(void)
@@ -283,6 +293,21 @@ static void many_chunks_of_many_jobs_are_each_booked_once(void **state)
     assert_int_equal(counts().chunks_booked, 80);
     assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_BOOK), 80);
     assert_depth(0, 0);
+}
+
+/* Others of the job are for other workers, who may be idle. */
+static void the_first_receive_asks_for_what_fills_the_window(void **state)
+{
+    (void)state;
+    stages.decode.tickets = 0;
+    put("a", "g7");
+    make_job(&plain, 6, 2, "\"a\"\n\"a\"\n");
+    start_worker_with(1, 32);
+    dic_gate_await_waiting(&stages.decode, 2);
+    assert_depth(2, 4);
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    await_end();
+    assert_int_equal(counts().rows_succeeded, 12);
 }
 
 static void a_local_store_removes_the_message_itself(void **state)
@@ -458,6 +483,88 @@ static void a_chunk_delivered_too_often_is_given_up_in_its_rows(void **state)
     assert_int_equal(stages.decodes_begun, 0);
     assert_int_equal(counts().rows_failed, 2);
     assert_depth(0, 0);
+}
+
+static enum dic_code fail_get_chunk(void *context, enum dic_jobs_op op, const char *job_id,
+                                    struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_GET_CHUNK ? dic_fail(err, DIC_E_INTERNAL, "the manifest is damaged")
+                                    : DIC_OK;
+}
+
+static void make_damaged_job(uint32_t image_count, const char *lines)
+{
+    bool sent = false;
+    struct dic_job_store port = dic_fake_jobs_port(jobs);
+    const struct dic_chunk_plan plan = {0, image_count, dic_str(lines)};
+    const struct dic_segment_plan segment = {.chunk_count = 1, .chunks = &plan, .is_last = true};
+    dic_fake_jobs_add(jobs, &plain, dic_str(""), id);
+    assert_ok(port.ops->add_segment(port.impl, id, &segment, &sent, NULL));
+    send(DIC_MESSAGE_CHUNK, id, 0);
+}
+
+static void assert_damaged_rows(uint32_t image_count, const char *lines, const char *first_key,
+                                const char *why)
+{
+    struct dic_buf expected;
+    dic_buf_init(&expected, 10000);
+    for (uint32_t i = 0; i < image_count; i++) {
+        dic_buf_printf(&expected,
+                       "{\"index\":%u,\"s3_key\":\"%s\",\"error\":{\"code\":\"POISON\",\"message\":"
+                       "\"given up: the chunk was received 11 times, and failed by: %s\","
+                       "\"retryable\":false}}\n",
+                       i, i == 0 ? first_key : "", why);
+    }
+    make_damaged_job(image_count, lines);
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_end();
+    assert_view(dic_fake_jobs_rows(jobs, id, 0), expected.ptr);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, image_count);
+    assert_depth(0, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+    dic_buf_clean_up(&expected);
+}
+
+static void a_stored_chunk_that_cannot_be_read_becomes_rows_in_the_end(void **state)
+{
+    (void)state;
+    assert_damaged_rows(2, "\"a\"\n", "", "a stored chunk has 1 lines instead of 2");
+    assert_damaged_rows(1, "\"a\"\n\"b\"\n", "", "a stored chunk has 2 lines instead of 1");
+    assert_damaged_rows(1, "", "", "a stored chunk has 0 lines instead of 1");
+    assert_damaged_rows(2, "\"a\"\n[]\n", "a",
+                        "a stored image line is neither a key nor an object");
+}
+
+static void assert_job_fails(const char *reason)
+{
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id), reason);
+    assert_depth(0, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+}
+
+static void what_cannot_even_become_rows_ends_the_job(void **state)
+{
+    (void)state;
+    make_damaged_job(0, "");
+    assert_job_fails("given up: a chunk was received 11 times, and failed by: a stored chunk has 0 "
+                     "images, allowed are 1 to 500");
+    make_damaged_job(501, "\"a\"\n");
+    assert_job_fails(
+        "given up: a chunk was received 11 times, and failed by: a stored chunk has 501 "
+        "images, allowed are 1 to 500");
+    dic_fake_jobs_set_hook(jobs, fail_get_chunk, NULL);
+    make_small_job();
+    assert_job_fails(
+        "given up: a chunk was received 11 times, and failed by: the manifest is damaged");
 }
 
 /* ---- a store that is away ---- */
@@ -686,7 +793,8 @@ static void a_message_that_cannot_be_removed_comes_back_and_costs_no_work(void *
     dic_worker_destroy(worker);
     dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
     start_worker();
-    dic_gate_await_passed(&polls, 4);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_GET_CHUNK, 3);
+    await_handled();
     dic_worker_drain(worker);
     assert_depth(0, 0);
     assert_int_equal(stages.decodes_begun, 2);
@@ -702,12 +810,11 @@ static void *drain(void *arg)
     return NULL;
 }
 
-/* Returns when the worker has been told to let go of its work, and waits for the images in hand.
- * Its poller must be waiting for messages. */
+/* Returns when the worker has let go of its work, and waits for the images in hand. */
 static void begin_drain(void)
 {
+    dic_worker_let_go(worker);
     dic_thread_start(&drainer, "drainer", drain, worker);
-    dic_gate_await_passed(&wakes, 1);
 }
 
 static void end_drain(void)
@@ -732,6 +839,7 @@ static void a_drained_worker_finishes_the_images_in_hand_and_gives_the_chunk_bac
     assert_int_equal(counts().chunks_booked, 0);
     assert_int_equal(counts().images_in_work, 0);
     assert_depth(1, 0); /* at once for the next worker */
+    assert_int_equal(atomic_load(&early_wakes), 0);
     dic_worker_destroy(worker);
     start_worker();
     await_end();
@@ -753,6 +861,52 @@ static void a_drained_worker_books_what_was_complete(void **state)
     assert_int_equal(counts().chunks_booked, 1);
     assert_int_equal(counts().chunks_released, 0);
     assert_depth(0, 0);
+}
+
+/* Each time one of its images is done, and no more. */
+static void drain_in_the_middle(void)
+{
+    stages.decode.tickets = 0;
+    start_worker();
+    dic_gate_await_waiting(&stages.decode, 2);
+    await_handled();
+    begin_drain();
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    end_drain();
+    assert_int_equal(counts().chunks_released, 1);
+    assert_depth(1, 0);
+    dic_worker_destroy(worker);
+    worker = NULL;
+}
+
+static void a_chunk_drained_more_often_than_it_may_be_received_is_still_classified(void **state)
+{
+    (void)state;
+    put("a", "g7");
+    make_job(&plain, 1, 3, "\"a\"\n\"a\"\n\"a\"\n");
+    for (int i = 0; i < DIC_MAX_RECEIVES + 2; i++) {
+        drain_in_the_middle();
+    }
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 3);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).failed, 0);
+    assert_depth(0, 0);
+}
+
+static void what_cannot_be_handed_back_is_given_back_and_counts(void **state)
+{
+    (void)state;
+    struct dic_delivery delivery;
+    size_t count = 0;
+    broken_op = DIC_QUEUE_HAND_BACK;
+    atomic_store(&broken_calls, 1);
+    put("a", "g7");
+    make_job(&plain, 1, 3, "\"a\"\n\"a\"\n\"a\"\n");
+    drain_in_the_middle();
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(count, 1);
+    assert_int_equal(delivery.receive_count, 2);
 }
 
 static void draining_twice_and_destroying_nothing_is_fine(void **state)
@@ -825,14 +979,21 @@ static void the_work_of_a_removed_job_is_dropped(void **state)
 
 /* ---- leases ---- */
 
+/* One image is done in each heartbeat's time. */
 static void a_chunk_in_work_keeps_its_lease(void **state)
 {
     (void)state;
+    enum { BEATS = 4 };
     stages.infer.tickets = 0;
-    make_small_job();
+    put("a", "g7");
+    make_job(&plain, 1, BEATS + 1, "\"a\"\n\"a\"\n\"a\"\n\"a\"\n\"a\"\n");
     start_worker();
     dic_gate_await_waiting(&stages.infer, 1);
-    for (uint32_t beat = 1; beat <= 4; beat++) { /* longer than the lease in sum */
+    for (uint32_t beat = 1; beat <= BEATS; beat++) { /* longer than the lease in sum */
+        dic_gate_let(&stages.infer, 1);
+        while (counts().images_in_work > BEATS + 1 - beat) {
+            dic_sleep_ms(1);
+        }
         dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
         dic_gate_await_passed(&extends, beat);
     }
@@ -841,6 +1002,60 @@ static void a_chunk_in_work_keeps_its_lease(void **state)
     dic_gate_let(&stages.infer, DIC_GATE_OPEN);
     await_end();
     assert_int_equal(counts().chunks_booked, 1);
+}
+
+/* Another worker gets it, and what this one does in the end does no harm. */
+static void a_chunk_without_progress_is_let_go(void **state)
+{
+    (void)state;
+    struct dic_delivery delivery;
+    size_t count = 0;
+    stages.infer.tickets = 0;
+    make_small_job();
+    start_worker();
+    dic_gate_await_waiting(&stages.infer, 1);
+    await_handled();
+    atomic_store(&is_deaf, true); /* it shall not get the chunk again itself */
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+    dic_gate_await_passed(&extends, 1);
+    await_watched();                                         /* the renewal has happened */
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000); /* 80 s: not renewed any more */
+    await_watched();
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000 - 1);
+    await_watched();
+    assert_depth(0, 1);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000 + 1);
+    await_watched();
+    assert_depth(1, 0);
+    assert_int_equal(extends.passed, 1);
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(count, 1);
+    dic_gate_let(&stages.infer, DIC_GATE_OPEN);
+    await_end();
+    assert_int_equal(counts().chunks_booked, 1);
+    assert_ok(queue.ops->remove(queue.impl, delivery.receipt, NULL));
+}
+
+/* A renewal that is on its way when a chunk is given back must not hide it again. */
+static void a_chunk_given_back_during_a_heartbeat_is_not_hidden_again(void **state)
+{
+    (void)state;
+    extends.tickets = 0;
+    stages.decode.tickets = 0;
+    put("a", "g7");
+    make_job(&plain, 2, 2, "\"a\"\n\"a\"\n");
+    start_worker();
+    dic_gate_await_waiting(&stages.decode, 2);
+    dic_gate_await_passed(&polls, 2);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+    dic_gate_await_waiting(&extends, 1); /* one chunk is being renewed, the other comes next */
+    begin_drain();
+    dic_gate_let(&stages.decode, DIC_GATE_OPEN);
+    await_visible(1);
+    dic_gate_let(&extends, DIC_GATE_OPEN);
+    end_drain();
+    assert_int_equal(counts().chunks_released + counts().chunks_booked, 2);
+    assert_depth((int64_t)counts().chunks_released, 0);
 }
 
 static void a_heartbeat_that_fails_is_no_reason_to_stop(void **state)
@@ -875,8 +1090,9 @@ static void a_worker_that_lost_its_lease_harms_nobody(void **state)
     start_worker();
     dic_gate_await_waiting(&stages.infer, 1);
     atomic_store(&is_deaf, true); /* it shall not get the chunk again itself */
-    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
     dic_gate_await_passed(&extends, 1);
+    dic_fake_clock_advance_ms(fake, (DIC_VISIBILITY_S - DIC_HEARTBEAT_S) * 1000);
     assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
     assert_int_equal(count, 1);
     assert_int_equal(delivery.receive_count, 2);
@@ -924,6 +1140,89 @@ static void a_plan_that_fails_is_left_for_later(void **state)
     assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
 }
 
+static void await_failed(const char *reason)
+{
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_FAILED);
+    assert_view(dic_fake_jobs_reason(jobs, id), reason);
+    assert_depth(0, 0);
+}
+
+static void a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_GET_KEYS;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES - 2);
+    start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_GET_KEYS, 1);
+    dic_worker_drain(worker);
+    assert_depth(0, 1); /* the ninth one: tried again later */
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
+    dic_worker_destroy(worker);
+    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    start_worker();
+    await_failed("given up: the job's plan was received 10 times, and failed by: not now");
+    assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_GET_KEYS), 2);
+}
+
+static void a_plan_received_too_often_is_not_tried(void **state)
+{
+    (void)state;
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_failed("given up: the job's plan was received 11 times and never finished");
+    assert_int_equal(dic_fake_jobs_calls(jobs, DIC_JOBS_GET_KEYS), 0);
+}
+
+static void a_plan_that_cannot_be_given_up_now_is_given_up_later(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_BEGIN_PLAN;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_BEGIN_PLAN, 1);
+    dic_worker_drain(worker);
+    assert_depth(0, 1);
+}
+
+static atomic_uint segments_asked;
+
+static enum dic_code fail_each_second_segment(void *context, enum dic_jobs_op op,
+                                              const char *job_id, struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_ADD_SEGMENT && atomic_fetch_add(&segments_asked, 1) % 2 == 1
+               ? dic_fail(err, DIC_E_UPSTREAM, "not now")
+               : DIC_OK;
+}
+
+static void a_plan_that_gets_further_each_time_is_not_given_up(void **state)
+{
+    (void)state;
+    struct dic_buf keys;
+    atomic_store(&segments_asked, 0);
+    put("a", "g7");
+    dic_buf_init(&keys, 10000);
+    for (int i = 0; i < 4 * DIC_SEGMENT_CHUNKS + 1; i++) { /* three segments of chunks of two */
+        dic_buf_append_text(&keys, "\"a\"\n");
+    }
+    dic_fake_jobs_set_hook(jobs, fail_each_second_segment, NULL);
+    make_job_to_plan(dic_buf_view(&keys));
+    deliver_in_vain(DIC_MAX_RECEIVES - 1);
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_SUCCEEDED);
+    assert_int_equal(dic_fake_jobs_totals(jobs, id).succeeded, 4 * DIC_SEGMENT_CHUNKS + 1);
+    assert_int_equal(atomic_load(&segments_asked), 5);
+    dic_buf_clean_up(&keys);
+}
+
 static struct dic_gate segments; /* passed by each segment that is added */
 static struct dic_gate plans;    /* and each time that planning begins or goes on */
 
@@ -962,6 +1261,11 @@ static void a_drained_worker_gives_a_plan_back_between_two_segments(void **state
     end_drain();
     assert_int_equal(dic_fake_jobs_segments(jobs, id), 1);
     assert_depth(DIC_SEGMENT_CHUNKS + 1, 0);
+    struct dic_delivery delivery;
+    size_t count = 0;
+    assert_ok(queue.ops->receive(queue.impl, &delivery, 1, 60, 0, &count, NULL));
+    assert_int_equal(delivery.message.kind, DIC_MESSAGE_PLAN); /* as if it had not been received */
+    assert_int_equal(delivery.receive_count, 1);
     dic_buf_clean_up(&keys);
     dic_gate_clean_up(&segments);
     dic_gate_clean_up(&plans);
@@ -991,6 +1295,39 @@ static void all_plans_that_wait_keep_their_leases(void **state)
     dic_gate_clean_up(&plans);
 }
 
+static void a_plan_that_waits_keeps_its_lease_while_the_planner_gets_on(void **state)
+{
+    (void)state;
+    struct dic_buf keys;
+    enum { BEATS = 4 };
+    dic_gate_init(&segments, DIC_GATE_CLOSED);
+    dic_gate_init(&plans, DIC_GATE_OPEN);
+    put("a", "g7");
+    dic_buf_init(&keys, 10000);
+    for (int i = 0; i < 2 * BEATS * DIC_SEGMENT_CHUNKS + 1; i++) {
+        dic_buf_append_text(&keys, "\"a\"\n");
+    }
+    dic_fake_jobs_set_hook(jobs, hold_planning, NULL);
+    make_job_to_plan(dic_buf_view(&keys));
+    send(DIC_MESSAGE_PLAN, id, 0);
+    start_worker();
+    for (uint32_t beat = 1; beat <= BEATS; beat++) { /* a segment in each heartbeat's time */
+        dic_gate_await_waiting(&segments, 1);
+        dic_gate_let(&segments, 1);
+        dic_gate_await_passed(&segments, beat);
+        dic_gate_await_waiting(&segments, 1); /* the next one is read */
+        atomic_store(&is_deaf, true);
+        dic_fake_clock_advance_ms(fake, DIC_HEARTBEAT_S * 1000);
+        dic_gate_await_passed(&extends, 2 * beat);
+    }
+    dic_gate_let(&segments, DIC_GATE_OPEN);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_ADD_SEGMENT, BEATS + 1);
+    dic_worker_drain(worker);
+    dic_buf_clean_up(&keys);
+    dic_gate_clean_up(&segments);
+    dic_gate_clean_up(&plans);
+}
+
 static void a_seal_message_ends_a_stopping_job(void **state)
 {
     (void)state;
@@ -1015,6 +1352,27 @@ static void a_seal_that_fails_is_left_for_later(void **state)
     await_handled();
     dic_worker_drain(worker);
     assert_depth(0, 1);
+}
+
+static void a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end(void **state)
+{
+    (void)state;
+    enum dic_jobs_op op = DIC_JOBS_SEAL;
+    dic_fake_jobs_set_hook(jobs, fail_one, &op);
+    dic_fake_jobs_add(jobs, &plain, dic_str(""), id);
+    send(DIC_MESSAGE_SEAL, id, 0);
+    deliver_in_vain(DIC_MAX_RECEIVES - 2);
+    start_worker();
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_SEAL, 1);
+    dic_worker_drain(worker);
+    assert_depth(0, 1);
+    dic_worker_destroy(worker);
+    start_worker();
+    dic_fake_clock_advance_ms(fake, DIC_VISIBILITY_S * 1000);
+    dic_fake_jobs_await_calls(jobs, DIC_JOBS_SEAL, 2);
+    await_handled();
+    dic_worker_drain(worker);
+    assert_depth(0, 0);
 }
 
 /* ---- the rest ---- */
@@ -1078,6 +1436,7 @@ int main(void)
         CASE(a_chunk_is_classified_booked_and_its_message_removed),
         CASE(below_the_threshold_the_label_is_unknown),
         CASE(many_chunks_of_many_jobs_are_each_booked_once),
+        CASE(the_first_receive_asks_for_what_fills_the_window),
         CASE(a_local_store_removes_the_message_itself),
         CASE(the_message_of_a_booked_chunk_is_removed_without_work),
         CASE(of_two_bookings_the_first_counts),
@@ -1087,6 +1446,8 @@ int main(void)
         CASE(a_message_that_is_not_understood_is_left_alone),
         CASE(at_its_last_delivery_a_chunk_is_still_tried),
         CASE(a_chunk_delivered_too_often_is_given_up_in_its_rows),
+        CASE(a_stored_chunk_that_cannot_be_read_becomes_rows_in_the_end),
+        CASE(what_cannot_even_become_rows_ends_the_job),
         CASE(a_chunk_whose_images_cannot_be_fetched_is_tried_again_later),
         CASE(a_store_that_stays_away_makes_rows_in_the_end),
         CASE(an_image_that_cannot_be_fetched_holds_its_chunk_up_twice),
@@ -1099,18 +1460,28 @@ int main(void)
         CASE(a_message_that_cannot_be_removed_comes_back_and_costs_no_work),
         CASE(a_drained_worker_finishes_the_images_in_hand_and_gives_the_chunk_back),
         CASE(a_drained_worker_books_what_was_complete),
+        CASE(a_chunk_drained_more_often_than_it_may_be_received_is_still_classified),
+        CASE(what_cannot_be_handed_back_is_given_back_and_counts),
         CASE(draining_twice_and_destroying_nothing_is_fine),
         CASE(the_work_of_a_stopped_job_is_dropped),
         CASE(the_work_of_a_removed_job_is_dropped),
         CASE(a_chunk_in_work_keeps_its_lease),
+        CASE(a_chunk_without_progress_is_let_go),
+        CASE(a_chunk_given_back_during_a_heartbeat_is_not_hidden_again),
         CASE(a_heartbeat_that_fails_is_no_reason_to_stop),
         CASE(a_worker_that_lost_its_lease_harms_nobody),
         CASE(a_plan_message_cuts_the_job_and_its_chunks_are_worked),
         CASE(a_plan_that_fails_is_left_for_later),
+        CASE(a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery),
+        CASE(a_plan_received_too_often_is_not_tried),
+        CASE(a_plan_that_cannot_be_given_up_now_is_given_up_later),
+        CASE(a_plan_that_gets_further_each_time_is_not_given_up),
         CASE(a_drained_worker_gives_a_plan_back_between_two_segments),
         CASE(all_plans_that_wait_keep_their_leases),
+        CASE(a_plan_that_waits_keeps_its_lease_while_the_planner_gets_on),
         CASE(a_seal_message_ends_a_stopping_job),
         CASE(a_seal_that_fails_is_left_for_later),
+        CASE(a_seal_that_always_fails_is_left_to_the_sweeper_in_the_end),
         CASE(a_receive_that_fails_is_repeated_after_a_while),
         CASE(more_threads_than_there_may_be_are_brought_down),
         CASE(metrics_tell_what_was_done),

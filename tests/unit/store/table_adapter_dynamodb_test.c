@@ -249,7 +249,9 @@ static void a_ping_reads_an_item_that_is_not_there(void **state)
         &scripted,
         "GetItem {'TableName':'jobs','Key':{'pk':{'S':'ping'}},'ConsistentRead':false}\n");
     PLAY({400, "{'__type':'x#ResourceNotFoundException','message':'no table'}", 0});
-    assert_code(table.ops->ping(table.impl, &err), DIC_E_NOT_FOUND);
+    assert_code(table.ops->ping(table.impl, &err), DIC_E_UPSTREAM);
+    assert_false(err.retryable);
+    assert_non_null(strstr(err.msg, "GetItem: there is no table 'jobs'"));
 }
 
 static enum dic_code open_named(const char *name)
