@@ -48,7 +48,7 @@ fmt: test-deps ## format the C sources
 	@git ls-files '*.c' '*.h' | xargs build/venv/bin/clang-format -i
 
 lint: test-deps ## layers, lengths, banned functions, format
-	@tools/check-layers && tools/check-length && tools/check-banned && tools/check-format
+	@tools/check-layers && tools/check-length && tools/check-banned && tools/check-format && tools/check-terraform-docs
 
 clean: ## remove what was built, but not what was downloaded
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name third_party ! -name venv ! -name emulators -exec rm -rf {} +

@@ -32,7 +32,7 @@ const struct dic_setting *dic_aws_settings(size_t *count_out)
         ROW("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", container_relative_uri, MAX_URL, false,
             "set by ECS"),
         ROW("AWS_CONTAINER_CREDENTIALS_FULL_URI", container_full_uri, MAX_URL, false,
-            "set by EKS; http:// for loopback and the endpoints of ECS and EKS only"),
+            "set by EKS; http:// for loopback, ECS, EKS and AWS_ENDPOINT_URL's host only"),
         ROW("AWS_CONTAINER_AUTHORIZATION_TOKEN", container_token, DIC_AWS_TOKEN_SIZE - 1, true,
             "sent to that endpoint"),
         ROW("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", container_token_file, MAX_PATH, false,

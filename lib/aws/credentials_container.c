@@ -2,7 +2,8 @@
 /*
  * The endpoint of ECS tasks and EKS pods ("Container credential provider" in the AWS SDKs and Tools
  * Reference Guide). The full URI may be plain HTTP only where it cannot leave the machine, for the
- * token that is sent there is a secret.
+ * token that is sent there is a secret, or at the very host and port that AWS_ENDPOINT_URL names in
+ * plain HTTP: there an emulator is AWS, and gives the credentials out itself.
  */
 #include "aws/credentials_reply.h"
 #include "aws/text_file.h"
@@ -59,28 +60,41 @@ static bool is_container_host(struct dic_str authority)
            (inet_pton(AF_INET, text, address) == 1 && is_container_v4(address));
 }
 
-DIC_MUST_USE
-static enum dic_code check_full_uri(struct dic_str url, struct dic_err *err)
+/* Host and port of a plain http:// URL; empty of any other. */
+static struct dic_str plain_authority(struct dic_str url)
 {
-    const char *variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-    if (dic_str_starts_with(url, DIC_STR_LIT("https://"))) {
-        return DIC_OK;
-    }
     struct dic_str scheme = DIC_STR_LIT("http://");
     if (!dic_str_starts_with(url, scheme)) {
-        return dic_fail_field(err, DIC_E_DENIED, variable, "%s is neither http:// nor https://",
-                              variable);
+        return dic_str_len(NULL, 0);
     }
     struct dic_str authority = dic_str_skip(url, scheme.len);
     size_t len = 0;
     while (len < authority.len && strchr("/?#", authority.ptr[len]) == NULL) {
         len++;
     }
-    authority.len = len;
-    if (dic_str_find(authority, '@') < len || !is_container_host(authority)) {
+    return dic_str_len(authority.ptr, len);
+}
+
+DIC_MUST_USE
+static enum dic_code check_full_uri(const struct dic_aws_environment *environment,
+                                    struct dic_str url, struct dic_err *err)
+{
+    const char *variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    if (dic_str_starts_with(url, DIC_STR_LIT("https://"))) {
+        return DIC_OK;
+    }
+    const struct dic_str authority = plain_authority(url);
+    if (authority.ptr == NULL) {
+        return dic_fail_field(err, DIC_E_DENIED, variable, "%s is neither http:// nor https://",
+                              variable);
+    }
+    const size_t len = authority.len;
+    const struct dic_str endpoint = plain_authority(dic_str(environment->endpoint_url));
+    const bool is_endpoint = len > 0 && dic_str_eq(authority, endpoint);
+    if (dic_str_find(authority, '@') < len || (!is_endpoint && !is_container_host(authority))) {
         return dic_fail_field(err, DIC_E_DENIED, variable,
-                              "%s: plain http is for this machine and the endpoints of ECS and EKS "
-                              "only, not for '%.*s'",
+                              "%s: plain http is for this machine, the endpoints of ECS and EKS "
+                              "and the host of AWS_ENDPOINT_URL, not for '%.*s'",
                               variable, (int)(len < 80 ? len : 80), authority.ptr);
     }
     return DIC_OK;
@@ -104,7 +118,7 @@ static enum dic_code find_url(const struct dic_aws_environment *environment, str
     }
     dic_buf_append_text(url, environment->container_full_uri);
     DIC_TRY(dic_buf_check(url, err));
-    return check_full_uri(dic_buf_view(url), err);
+    return check_full_uri(environment, dic_buf_view(url), err);
 }
 
 static bool is_line_break(char byte)

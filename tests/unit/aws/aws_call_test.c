@@ -434,7 +434,7 @@ static void a_throttled_service_is_called_more_slowly(void **state)
 static void a_turn_after_the_deadline_is_busy_at_once(void **state)
 {
     struct fixture *fixture = *state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         fake_http_script(&fixture->http,
                          (struct fake_http_answer){.status = 503,
                                                    .body = "<Error><Code>SlowDown</Code></Error>"});

@@ -397,6 +397,33 @@ static void plain_http_is_for_this_machine_and_the_containers_hosts_only(void **
     }
 }
 
+static bool is_asked_beside(struct fixture *fixture, const char *endpoint, const char *uri)
+{
+    struct dic_aws_credentials_provider *provider = fixture->provider;
+    fixture->environment.endpoint_url = endpoint;
+    dic_aws_credentials_provider_new(&fixture->environment, fixture->http.client,
+                                     &fixture->clock.clock, &fixture->provider);
+    const bool asked = full_uri_is_asked(fixture, uri);
+    dic_aws_credentials_provider_destroy(fixture->provider);
+    fixture->provider = provider;
+    return asked;
+}
+
+static void plain_http_is_also_for_the_host_and_port_of_a_plain_endpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const uri = "http://aws.test:4566/credentials";
+    assert_true(is_asked_beside(fixture, "http://aws.test:4566", uri));
+    assert_true(is_asked_beside(fixture, "http://aws.test:4566/", uri));
+    assert_false(is_asked_beside(fixture, "", uri));
+    assert_false(is_asked_beside(fixture, "http://aws.test:4567", uri));
+    assert_false(is_asked_beside(fixture, "http://aws.test", uri));
+    assert_false(is_asked_beside(fixture, "http://aws.test:45666", uri));
+    assert_false(is_asked_beside(fixture, "https://aws.test:4566", uri));
+    assert_false(is_asked_beside(fixture, "http://x@aws.test", "http://x@aws.test/credentials"));
+    assert_false(is_asked_beside(fixture, "http://", "http:///credentials"));
+}
+
 static void the_token_is_sent_and_its_file_read_each_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -879,6 +906,7 @@ int main(void)
         TEST(a_relative_uri_must_begin_with_a_slash),
         TEST(one_byte_over_the_longest_uri_is_refused),
         TEST(plain_http_is_for_this_machine_and_the_containers_hosts_only),
+        TEST(plain_http_is_also_for_the_host_and_port_of_a_plain_endpoint),
         TEST(the_token_is_sent_and_its_file_read_each_time),
         TEST(a_token_that_would_forge_headers_is_refused_and_not_shown),
         TEST(an_endpoint_that_fails_is_asked_three_times),
