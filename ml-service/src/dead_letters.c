@@ -161,7 +161,8 @@ static enum dic_code settle_plan(const struct dic_dead_letters_options *options,
     char reason[DIC_REASON_SIZE];
     dic_give_up_reason(reason, "the job's plan", DIC_MAX_RECEIVES, NULL);
     bool failed = false;
-    DIC_TRY(dic_give_up_plan(&options->jobs, delivery->message.job_id, reason, &failed, err));
+    DIC_TRY(dic_give_up_plan(&options->jobs, &options->queue, delivery->message.job_id, reason,
+                             &failed, err));
     return failed ? keep_copy(options, delivery, reason, "job failed", err) : DIC_OK;
 }
 

@@ -16,7 +16,8 @@
 #include "store/job_store.h"
 
 struct dic_dead_letters_options {
-    struct dic_job_store jobs; /* all borrowed */
+    struct dic_job_store jobs;  /* all borrowed */
+    struct dic_job_queue queue; /* where the PLAN of a job that gets on is sent anew */
     struct dic_job_queue dead;
     struct dic_blob_store results;
     const struct dic_model_spec *model;

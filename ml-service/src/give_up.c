@@ -51,8 +51,18 @@ enum dic_code dic_give_up_job(const struct dic_job_store *jobs, const char *job_
     return seal(jobs, job_id, reason, err);
 }
 
-enum dic_code dic_give_up_plan(const struct dic_job_store *jobs, const char *job_id,
-                               const char *reason, bool *failed_out, struct dic_err *err)
+/* Whoever got further may have had the very message that is given up here, and be dead. */
+static enum dic_code send_anew(const struct dic_job_queue *queue, const char *job_id,
+                               struct dic_err *err)
+{
+    struct dic_message message = {.kind = DIC_MESSAGE_PLAN};
+    snprintf(message.job_id, sizeof message.job_id, "%s", job_id);
+    return queue->ops->send(queue->impl, &message, 1, err);
+}
+
+enum dic_code dic_give_up_plan(const struct dic_job_store *jobs, const struct dic_job_queue *queue,
+                               const char *job_id, const char *reason, bool *failed_out,
+                               struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf resume;
     struct dic_err why = {0};
@@ -70,8 +80,11 @@ enum dic_code dic_give_up_plan(const struct dic_job_store *jobs, const char *job
         return dic_fail(err, code, "%s", why.msg);
     }
     code = jobs->ops->fail_plan(jobs->impl, job_id, segment, dic_str(reason), err);
-    if (is_gone(code)) {
-        return DIC_OK; /* another planner got further meanwhile */
+    if (code == DIC_E_CONFLICT) {
+        return send_anew(queue, job_id, err);
+    }
+    if (code == DIC_E_NOT_FOUND) {
+        return DIC_OK;
     }
     DIC_TRY(code);
     *failed_out = true;

@@ -142,6 +142,7 @@ static void start_helpers(void)
 {
     const struct dic_dead_letters_options letters = {
         .jobs = dic_aws_store_jobs(app.store),
+        .queue = dic_aws_store_queue(app.store),
         .dead = dic_aws_store_dead(app.store),
         .results = dic_aws_store_results(app.store),
         .model = app.engine.model,

@@ -13,8 +13,8 @@ static void give_up(struct dic_worker *worker, const struct dic_delivery *delive
     char reason[DIC_REASON_SIZE];
     dic_give_up_reason(reason, "the job's plan", delivery->receive_count, last);
     bool failed = false;
-    enum dic_code code =
-        dic_give_up_plan(&worker->options.jobs, delivery->message.job_id, reason, &failed, &err);
+    enum dic_code code = dic_give_up_plan(&worker->options.jobs, &worker->options.queue,
+                                          delivery->message.job_id, reason, &failed, &err);
     if (code == DIC_OK) {
         dic_leases_remove(worker->leases, delivery);
     } else {

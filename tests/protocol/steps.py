@@ -257,7 +257,8 @@ def stop_unplannable(p, job, s):
     """Only while the job is at this segment: others may have read what we cannot."""
     here = state_in(*OPEN) if p.world.bug == "planner_stops_running_job" else (
         lambda m: m.get("st") == "PLANNING" and m["cur"] == s)
-    yield p.world.update, M(job), here, {"st": "FAILING", "why": "source"}
+    stopped, _ = yield p.world.update, M(job), here, {"st": "FAILING", "why": "source"}
+    return stopped
 
 
 def add(p, job, m, s, before):
@@ -723,9 +724,12 @@ def sweep_running(p, job, m):
 
 def give_up_plan(p, job):
     """A job that was tried so often and is still not planned fails; but not one that gets on."""
-    won, m = yield p.world.update, M(job), state_in("ACCEPTED", "PLANNING"), {"st": "PLANNING"}
-    if won:
-        yield from stop_unplannable(p, job, m["cur"])
+    w = p.world
+    won, m = yield w.update, M(job), state_in("ACCEPTED", "PLANNING"), {"st": "PLANNING"}
+    if won and not (yield from stop_unplannable(p, job, m["cur"])):
+        w.reached.add("a dead PLAN of a job that gets on")
+        if w.bug != "plan_that_gets_on_is_dropped":
+            yield w.send, ("PLAN", job)  # who got on may have had this very message, and be dead
     yield from complete(p, job)
 
 

@@ -17,6 +17,7 @@ enum { DEADLOCK_S = 100 };
 
 static struct dic_fake_clock *fake;
 static struct dic_fake_jobs *jobs;
+static struct dic_job_queue queue;
 static struct dic_job_queue dead;
 static struct dic_blob_store results;
 static struct dic_dead_letters_options options;
@@ -32,9 +33,11 @@ static int set_up(void **state)
     dic_log_set_level(DIC_LOG_OFF);
     fake = dic_fake_clock_new();
     jobs = dic_fake_jobs_new();
+    queue = dic_job_queue_memory_new(fake);
     dead = dic_job_queue_memory_new(fake);
     results = dic_blob_store_memory_new();
     options = (struct dic_dead_letters_options){.jobs = dic_fake_jobs_port(jobs),
+                                                .queue = queue,
                                                 .dead = dead,
                                                 .results = results,
                                                 .model = &model,
@@ -47,6 +50,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    queue.ops->destroy(queue.impl);
     dead.ops->destroy(dead.impl);
     results.ops->destroy(results.impl);
     dic_fake_jobs_destroy(jobs);
@@ -201,6 +205,31 @@ static void a_job_that_could_not_be_planned_fails(void **state)
     assert_copied("plan", reason);
     assert_copied("plan", "\"outcome\":\"job failed\"");
     assert_int_equal(left_in(dead), 0);
+}
+
+static enum dic_code planned_past(void *context, enum dic_jobs_op op, const char *job_id,
+                                  struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_STOP ? dic_fail(err, DIC_E_CONFLICT, "planned past it") : DIC_OK;
+}
+
+static void the_plan_of_a_job_that_got_further_is_sent_anew(void **state)
+{
+    (void)state;
+    const struct dic_job_params params = {.source = DIC_SOURCE_KEYS, .top_k = 1};
+    dic_fake_jobs_add(jobs, &params, dic_str("\"a\"\n"), id);
+    dic_fake_jobs_set_hook(jobs, planned_past, NULL);
+    send_dead(DIC_MESSAGE_PLAN, id, 0);
+    assert_ok(settle_next(NULL));
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_PLANNING);
+    assert_int_equal(dic_blob_store_memory_calls(results, DIC_BLOB_PUT), 0);
+    assert_int_equal(left_in(dead), 0);
+    const struct dic_delivery again = receive(queue);
+    assert_int_equal(again.message.kind, DIC_MESSAGE_PLAN);
+    assert_string_equal(again.message.job_id, id);
+    assert_int_equal(again.receive_count, 1);
 }
 
 static void of_a_job_that_is_planned_by_now_only_the_message_is_removed(void **state)
@@ -370,6 +399,7 @@ int main(void)
         CASE(a_chunk_that_was_finished_after_all_keeps_its_rows),
         CASE(of_what_is_booked_closed_or_gone_only_the_message_is_removed),
         CASE(a_job_that_could_not_be_planned_fails),
+        CASE(the_plan_of_a_job_that_got_further_is_sent_anew),
         CASE(of_a_job_that_is_planned_by_now_only_the_message_is_removed),
         CASE(a_message_that_seals_is_removed_as_the_sweeper_seals_too),
         CASE(a_stored_chunk_that_cannot_be_read_becomes_rows),

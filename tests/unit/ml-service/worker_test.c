@@ -1190,6 +1190,32 @@ static void a_plan_that_cannot_be_given_up_now_is_given_up_later(void **state)
     assert_depth(0, 1);
 }
 
+static atomic_uint plans_given_up;
+
+static enum dic_code planned_past_once(void *context, enum dic_jobs_op op, const char *job_id,
+                                       struct dic_err *err)
+{
+    (void)context;
+    (void)job_id;
+    return op == DIC_JOBS_STOP && atomic_fetch_add(&plans_given_up, 1) == 0
+               ? dic_fail(err, DIC_E_CONFLICT, "planned past it")
+               : DIC_OK;
+}
+
+static void a_plan_received_too_often_of_a_job_that_got_further_is_tried_anew(void **state)
+{
+    (void)state;
+    atomic_store(&plans_given_up, 0);
+    put("a", "g7");
+    dic_fake_jobs_set_hook(jobs, planned_past_once, NULL);
+    make_job_to_plan(dic_str("\"a\"\n"));
+    deliver_in_vain(DIC_MAX_RECEIVES);
+    start_worker();
+    await_end();
+    assert_int_equal(dic_fake_jobs_state(jobs, id), DIC_JOB_SUCCEEDED);
+    assert_int_equal(atomic_load(&plans_given_up), 1);
+}
+
 static atomic_uint segments_asked;
 
 static enum dic_code fail_each_second_segment(void *context, enum dic_jobs_op op,
@@ -1475,6 +1501,7 @@ int main(void)
         CASE(a_plan_that_always_fails_ends_its_job_at_the_tenth_delivery),
         CASE(a_plan_received_too_often_is_not_tried),
         CASE(a_plan_that_cannot_be_given_up_now_is_given_up_later),
+        CASE(a_plan_received_too_often_of_a_job_that_got_further_is_tried_anew),
         CASE(a_plan_that_gets_further_each_time_is_not_given_up),
         CASE(a_drained_worker_gives_a_plan_back_between_two_segments),
         CASE(all_plans_that_wait_keep_their_leases),
