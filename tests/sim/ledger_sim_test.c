@@ -50,6 +50,7 @@ struct run {
     struct wish wishes[MAX_JOBS];
     uint32_t wish_count;
     uint32_t clients;
+    uint32_t clients_left; /* that still ask */
     bool has_sweeper;
     uint64_t attempts;
     char failure[256];
@@ -147,6 +148,7 @@ static void client_life(struct sim_world *world, void *context)
     while (!client->done && !sim_is_over(world)) {
         enum dic_code code = create(client->run, client->wish, &err);
         client->done = !sim_is_over(world) && (code == DIC_OK || !may_repeat);
+        client->run->clients_left -= client->done;
         if (code == DIC_E_INVALID) {
             fail_run(client->run, "I7: the same request was refused", client->wish->id);
         }
@@ -287,6 +289,9 @@ static enum dic_code work(struct run *run, const struct dic_delivery *delivery, 
 
 static bool all_have_ended(const struct run *run)
 {
+    if (run->clients_left > 0) {
+        return false; /* what they ask for may be there, and is only not accepted yet */
+    }
     for (uint32_t i = 0; i < run->wish_count; i++) {
         if (run->wishes[i].ended[0] == '\0' && run->wishes[i].accepted) {
             return false;
@@ -608,6 +613,7 @@ static void add_actors(struct run *run, struct client *clients)
         uint32_t count = run->wishes[i].key[0] != '\0' ? 2 : 1;
         for (uint32_t k = 0; k < count; k++) {
             struct client *client = &clients[run->clients++];
+            run->clients_left++;
             *client = (struct client){.run = run, .wish = &run->wishes[i]};
             sim_add_actor(world, run->has_sweeper ? "client" : "immune", client_life, client);
         }
