@@ -10,7 +10,7 @@ import threading
 import urllib.parse
 
 SECONDS = 120
-NOT_PASSED_ON = {"connection", "content-length", "host", "transfer-encoding"}
+NOT_PASSED_ON = {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
 
 
 def without_ended_failures(document):

@@ -124,7 +124,7 @@ def test_a_change_of_the_worker_replaces_the_workers_and_a_running_job_loses_not
     with deployed.applying(plan) as ending:
         wait_until(lambda: ending.done() or len(deployed.service("ml-service")["deployments"]) > 1,
                    "the new deployment", seconds=900)
-        assert not ending.done(), "no deployment was seen"
+        assert not ending.done(), ending.exception() or "no deployment was seen"
         job = deployed.api.job(s3_keys=keys, top_k=1)
     ended = deployed.api.wait(job)
     assert ended["status"] == "succeeded"
