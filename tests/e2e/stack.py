@@ -51,13 +51,20 @@ def wait_until(condition, what, seconds=PATIENCE_SECONDS, pause=0.2):
 
 
 class Stack:
-    """Use as a context: it begins with an empty account, and leaves one."""
+    """Use as a context: it begins with an empty account, and leaves one. With DIC_E2E_KEEP it leaves the deployment, and
+    goes on with the one that the last run left."""
 
     def __init__(self):
+        self.is_kept = "DIC_E2E_KEEP" in os.environ
+        state = RESULTS / "checkout/terraform/terraform.tfstate"
+        kept = state.read_bytes() if self.is_kept and state.exists() else None
+        self.goes_on = kept is not None
         shutil.rmtree(RESULTS, ignore_errors=True)
         self.endpoint = os.environ["AWS_ENDPOINT_URL"]
         self.account = Account(self.endpoint)
         self.workspace = Workspace(RESULTS / "checkout", VARIABLES)
+        if kept is not None:
+            state.write_bytes(kept)
         self.proxy = EcsProxy(self.endpoint)
         self.terraform = Terraform(self.workspace.terraform, RESULTS / "logs",
                                    {"AWS_ENDPOINT_URL_ECS": self.proxy.url})
@@ -65,14 +72,14 @@ class Stack:
         self.outputs = {}
 
     def __enter__(self):
-        found = self.account.holdings(named(NAME))
+        found = {} if self.goes_on else self.account.holdings(named(NAME))
         assert not found, f"the account has a deployment already, perhaps of an earlier run ({RIG} reset): {found}"
         self.proxy.__enter__()
         return self
 
     def __exit__(self, *unused):
         self.proxy.__exit__()
-        if "DIC_E2E_KEEP" not in os.environ:
+        if not self.is_kept:
             rig("reset")
 
     def aws(self, service):
@@ -107,7 +114,7 @@ class Stack:
             ending.result()
 
     def ensure_applied(self):
-        """From nothing, unless it is there already."""
+        """From nothing, or what a last run left; once."""
         if self.outputs:
             return self
         self.init()
