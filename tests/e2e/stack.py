@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import boto3
+import botocore
 
 from account import Account, named, of_state
 from api import LoadBalancerClient
@@ -39,7 +40,8 @@ def rig(verb):
 
 
 def docker(*arguments):
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.split()
 
 
 def wait_until(condition, what, seconds=PATIENCE_SECONDS, pause=0.2):
@@ -51,8 +53,8 @@ def wait_until(condition, what, seconds=PATIENCE_SECONDS, pause=0.2):
 
 
 class Stack:
-    """Use as a context: it begins with an empty account, and leaves one. With DIC_E2E_KEEP it leaves the deployment, and
-    goes on with the one that the last run left."""
+    """Use as a context: it begins with an empty account, and leaves one. With DIC_E2E_KEEP it leaves the deployment,
+    and goes on with the one that the last run left."""
 
     def __init__(self):
         self.is_kept = "DIC_E2E_KEEP" in os.environ
@@ -79,6 +81,7 @@ class Stack:
 
     def __exit__(self, *unused):
         self.proxy.__exit__()
+        self._save_logs()
         if not self.is_kept:
             rig("reset")
 
@@ -153,16 +156,22 @@ class Stack:
         return dict(line.rsplit("=", 1) for line in listed)
 
     def log(self, service, task=None):
-        """The lines of a service, or of one task of it, as they come from CloudWatch."""
+        """The lines of a service, or of one task of it, as CloudWatch has them."""
         arguments = {"logGroupName": f"/ecs/distributed-classifier/{service}"}
         if task:
             arguments["logStreamNames"] = [f"{service}/{service}/{task.rsplit('/', 1)[1]}"]
         pages = self.aws("logs").get_paginator("filter_log_events").paginate(**arguments)
-        lines = [event["message"] for page in pages for event in page["events"]]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [event["message"] for page in pages for event in page["events"]]
 
     def events(self, service, event, task=None):
-        return [line for line in self.log(service, task) if line.get("event") == event]
+        lines = [json.loads(line) for line in self.log(service, task) if line.startswith("{")]
+        return [line for line in lines if line.get("event") == event]
+
+    def _save_logs(self):
+        """Beside Terraform's, for who looks for a cause."""
+        for service in SERVICES:
+            with contextlib.suppress(botocore.exceptions.ClientError):  # there is no such group
+                (RESULTS / f"logs/{service}.log").write_text("\n".join(self.log(service)))
 
     def in_flight(self):
         attributes = self.aws("sqs").get_queue_attributes(
@@ -173,8 +182,9 @@ class Stack:
         """{(service, digest): when}"""
         found = {}
         for service in SERVICES:
-            for page in self.aws("ecr").get_paginator("describe_images").paginate(repositoryName=f"{NAME}/{service}"):
-                found.update({(service, image["imageDigest"]): image["imagePushedAt"] for image in page["imageDetails"]})
+            pages = self.aws("ecr").get_paginator("describe_images").paginate(repositoryName=f"{NAME}/{service}")
+            images = [image for page in pages for image in page["imageDetails"]]
+            found.update({(service, image["imageDigest"]): image["imagePushedAt"] for image in images})
         return found
 
 
