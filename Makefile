@@ -4,11 +4,12 @@ OPENVINO := build/third_party/openvino-2026.4.0/openvino
 CONFIGURE := cmake -G Ninja -S .
 export PORT := $(or $(PORT),8080)
 export DATA_DIR := $(or $(DATA_DIR),./data)
+export CLASSIFIER_RIG := $(or $(CLASSIFIER_RIG),$(wildcard ../shared/rig))
 
-.PHONY: help deps test-deps build run test test-deep bench coverage doctor fmt lint clean
+.PHONY: help deps test-deps build run test test-deep e2e bench coverage doctor fmt lint clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 deps: ## install what building needs, and fetch the inference library
 	@tools/install-deps build
@@ -32,6 +33,9 @@ test: test-deps build ## all tests that are quick: unit, contract, API, crash, l
 test-deep: test-deps build ## TSan, Valgrind, the hostile corpus and long crash tests, for TEST_DEEP_MINUTES (20)
 	@tools/install-deps deep
 	@tools/run-tests deep
+
+e2e: ## deploy, change, break and destroy everything for real, on the emulated account of CLASSIFIER_RIG
+	@tests/e2e/run
 
 bench: test-deps build ## measure what docs/benchmarks.md states
 	@tools/install-deps bench
