@@ -10,14 +10,15 @@ from botocore.config import Config
 
 from terraform import managed
 
-VERBS = ("List", "Describe", "GetResources")
+VERBS = ("List", "Describe")
 # The emulator's services whose client has another name, or several.
 CLIENTS = {"airflow": ["mwaa"], "apigateway": ["apigateway", "apigatewayv2"], "documentdb": ["docdb"],
            "elasticfilesystem": ["efs"], "elasticloadbalancing": ["elbv2"], "elasticmapreduce": ["emr"],
            "monitoring": ["cloudwatch"], "ses": ["ses", "sesv2"], "states": ["stepfunctions"],
            "tagging": ["resourcegroupstaggingapi"]}
-# Metrics cannot be deleted: CloudWatch forgets them after 15 months.
-NOT_OURS_TO_REMOVE = {("cloudwatch", "ListMetrics")}
+# Metrics cannot be deleted: CloudWatch forgets them after 15 months. The emulator's index of EC2's tags keeps those of
+# what was deleted; what is there has a call of its own. (So does its index over all services, GetResources.)
+NOT_HOLDINGS = {("cloudwatch", "ListMetrics"), ("ec2", "DescribeTags")}
 # AWS lists what was deleted for some time, under these states.
 GONE = {"deleted", "DELETED", "INACTIVE"}
 PAGES = 50
@@ -42,7 +43,7 @@ class Account:
         client = boto3.session.Session().client(service, config=QUICK, endpoint_url=self.endpoint)
         listed = []
         for operation in client.meta.service_model.operation_names:
-            if not operation.startswith(VERBS) or (service, operation) in NOT_OURS_TO_REMOVE:
+            if not operation.startswith(VERBS) or (service, operation) in NOT_HOLDINGS:
                 continue
             shape = client.meta.service_model.operation_model(operation).input_shape
             if shape is None or not shape.required_members:
