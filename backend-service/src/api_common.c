@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { JOB_RECORD_BYTES = 1024 * 1024, USD_DECIMALS = 6, MAX_RETRY_AFTER_S = 30 };
+enum { USD_DECIMALS = 6, MAX_RETRY_AFTER_S = 30 };
 
 enum dic_handling dic_api_fail(const struct dic_request *request, struct dic_response *response,
                                const struct dic_err *err)
@@ -87,7 +87,7 @@ enum dic_code dic_api_get_job(struct dic_api *api, const struct dic_request *req
                               struct dic_buf *memory, struct dic_err *err)
 {
     char id[DIC_ID_SIZE];
-    dic_buf_init(memory, JOB_RECORD_BYTES);
+    dic_buf_init(memory, DIC_JOB_RECORD_BYTES);
     DIC_TRY(dic_api_job_id(request, response, id, err));
     return api->jobs.ops->get(api->jobs.impl, id, job_out, memory, err);
 }

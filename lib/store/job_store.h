@@ -21,6 +21,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Ceilings of the buffers that records are read into. */
+enum {
+    DIC_JOB_RECORD_BYTES = 1024 * 1024,
+    DIC_CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
+    DIC_RESUME_BYTES = 16 * 1024, /* where a planner goes on */
+};
+
+/* What a call that failed says of the work: nothing is left of it. It is booked, stopped or gone.
+ */
+static inline bool dic_is_work_gone(enum dic_code code)
+{
+    return code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT;
+}
+
 /* One chunk to be planned. lines: one line an image (see dic_image_line_write), each with '\n'. */
 struct dic_chunk_plan {
     int64_t first_image; /* index in the job of its first image */

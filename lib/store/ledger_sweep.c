@@ -225,7 +225,7 @@ static enum dic_code expire(struct sweep *sweep, const char *job_id, struct dic_
 {
     enum dic_code code = dic_ledger_stop(sweep->ledger, job_id, DIC_JOB_EXPIRING,
                                          DIC_STR_LIT("the deadline has passed"), err);
-    if (code == DIC_E_CONFLICT || code == DIC_E_NOT_FOUND) {
+    if (dic_is_work_gone(code)) {
         return DIC_OK; /* it went another way meanwhile */
     }
     DIC_TRY(code);

@@ -17,8 +17,6 @@ enum {
     RECEIVE_WAIT_MS = 20000,
     AFTER_FAILURE_MS = 5000,
     STEP_MS = 50, /* a stop is noticed so soon */
-    JOB_RECORD_BYTES = 1024 * 1024,
-    CHUNK_RECORD_BYTES = 2 * 1024 * 1024,
 };
 
 struct dic_dead_letters {
@@ -40,8 +38,8 @@ static enum dic_code load(const struct dic_dead_letters_options *options,
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf chunk_memory;
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
-    dic_buf_init(&job_memory, JOB_RECORD_BYTES);
-    dic_buf_init(&chunk_memory, CHUNK_RECORD_BYTES);
+    dic_buf_init(&job_memory, DIC_JOB_RECORD_BYTES);
+    dic_buf_init(&chunk_memory, DIC_CHUNK_RECORD_BYTES);
     DIC_TRY(jobs->ops->peek(jobs->impl, message->job_id, &job, &job_memory, err));
     DIC_TRY(jobs->ops->get_chunk(jobs->impl, message->job_id, message->chunk, &chunk, &chunk_memory,
                                  err));
@@ -137,7 +135,7 @@ static enum dic_code settle_chunk(const struct dic_dead_letters_options *options
     char reason[DIC_REASON_SIZE];
     const char *outcome = "closed";
     enum dic_code code = load(options, delivery, &work, &why);
-    if (code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT) {
+    if (dic_is_work_gone(code)) {
         return DIC_OK; /* booked by now, stopped or gone: nothing is left to account for */
     }
     if (code == DIC_E_INTERNAL) {

@@ -6,13 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { RESUME_BYTES = 16 * 1024 }; /* as the planner's */
-
-static bool is_gone(enum dic_code code)
-{
-    return code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT;
-}
-
 void dic_give_up_reason(char out[DIC_REASON_SIZE], const char *what, uint32_t receives,
                         const struct dic_err *last)
 {
@@ -35,7 +28,7 @@ static enum dic_code seal(const struct dic_job_store *jobs, const char *job_id, 
     dic_log_str(&log, "reason", reason);
     dic_log_end(&log);
     enum dic_code code = jobs->ops->seal(jobs->impl, job_id, err);
-    return is_gone(code) ? DIC_OK : code;
+    return dic_is_work_gone(code) ? DIC_OK : code;
 }
 
 enum dic_code dic_give_up_job(const struct dic_job_store *jobs, const char *job_id,
@@ -43,7 +36,7 @@ enum dic_code dic_give_up_job(const struct dic_job_store *jobs, const char *job_
 {
     *failed_out = false;
     enum dic_code code = jobs->ops->stop(jobs->impl, job_id, DIC_JOB_FAILING, dic_str(reason), err);
-    if (is_gone(code)) {
+    if (dic_is_work_gone(code)) {
         return DIC_OK;
     }
     DIC_TRY(code);
@@ -68,9 +61,9 @@ enum dic_code dic_give_up_plan(const struct dic_job_store *jobs, const struct di
     struct dic_err why = {0};
     uint32_t segment = 0;
     *failed_out = false;
-    dic_buf_init(&resume, RESUME_BYTES);
+    dic_buf_init(&resume, DIC_RESUME_BYTES);
     enum dic_code code = jobs->ops->begin_plan(jobs->impl, job_id, &segment, &resume, &why);
-    if (is_gone(code)) {
+    if (dic_is_work_gone(code)) {
         return DIC_OK;
     }
     if (code != DIC_OK && !why.retryable) { /* what was planned so far cannot be read any more */

@@ -7,8 +7,6 @@
 
 #include <inttypes.h>
 
-enum { JOB_RECORD_BYTES = 1024 * 1024, RESUME_BYTES = 16 * 1024 };
-
 static const dic_source_fill fillers[] = {
     [DIC_SOURCE_KEYS] = dic_fill_from_keys,
     [DIC_SOURCE_PREFIX] = dic_fill_from_prefix,
@@ -63,7 +61,7 @@ static enum dic_code store_segment(const struct dic_planner *planner, const char
                                    struct dic_resume *resume, bool ended, struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf text;
-    dic_buf_init(&text, RESUME_BYTES);
+    dic_buf_init(&text, DIC_RESUME_BYTES);
     resume->image = builder->next_image;
     dic_resume_write(resume, &text);
     dic_segment_builder_finish(builder);
@@ -127,7 +125,7 @@ static enum dic_code plan_all(const struct dic_planner *planner,
                               struct dic_err *err)
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf resume;
-    dic_buf_init(&resume, RESUME_BYTES);
+    dic_buf_init(&resume, DIC_RESUME_BYTES);
     while (!*done_out && !atomic_load(planner->stop)) {
         uint32_t segment = 0;
         dic_buf_clear(&resume);
@@ -149,7 +147,7 @@ enum dic_code dic_planner_run(const struct dic_planner *planner, const char *job
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
     DIC_CLEANUP(dic_json_cleanup) struct dic_json *spec = NULL;
     struct dic_job job = {0};
-    dic_buf_init(&memory, JOB_RECORD_BYTES);
+    dic_buf_init(&memory, DIC_JOB_RECORD_BYTES);
     *done_out = false;
     DIC_TRY(planner->jobs.ops->peek(planner->jobs.impl, job_id, &job, &memory, err));
     struct dic_str spec_text =

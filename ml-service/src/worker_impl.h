@@ -10,9 +10,7 @@
 #include "worker.h"
 
 enum {
-    DIC_WORKER_THREADS_MAX = 16,               /* of each kind */
-    DIC_WORKER_JOB_RECORD_BYTES = 1024 * 1024, /* ceiling of a job's record in memory */
-    DIC_WORKER_CHUNK_RECORD_BYTES = 2048 * 1024,
+    DIC_WORKER_THREADS_MAX = 16, /* of each kind */
 };
 
 /* A PLAN message that waits for the planner or is being planned. */
@@ -55,12 +53,6 @@ struct dic_worker {
     double chunk_size; /* smoothed images a chunk, to size the next receive */
     struct dic_worker_counts counts;
 };
-
-/* Nothing is left of the work: it is booked, stopped or gone. */
-static inline bool dic_worker_is_gone(enum dic_code code)
-{
-    return code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT;
-}
 
 /* worker_intake.c: begins the work on a message, or ends it at once; and forgets what was seen of
  * the job looked at last. */

@@ -28,7 +28,7 @@ static bool expire_if_late(struct dic_worker *worker, const struct dic_job *job)
     if (code == DIC_OK) {
         code = jobs->ops->seal(jobs->impl, job->id, &err);
     }
-    if (code != DIC_OK && !dic_worker_is_gone(code)) {
+    if (code != DIC_OK && !dic_is_work_gone(code)) {
         dic_log_message(DIC_LOG_WARN, "job_not_expired", "%s: %s", job->id, err.msg);
     }
     return true;
@@ -76,8 +76,8 @@ static enum dic_code load_chunk(struct dic_worker *worker, const struct dic_deli
     const char *job_id = delivery->message.job_id;
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf job_memory;
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf chunk_memory;
-    dic_buf_init(&job_memory, DIC_WORKER_JOB_RECORD_BYTES);
-    dic_buf_init(&chunk_memory, DIC_WORKER_CHUNK_RECORD_BYTES);
+    dic_buf_init(&job_memory, DIC_JOB_RECORD_BYTES);
+    dic_buf_init(&chunk_memory, DIC_CHUNK_RECORD_BYTES);
     struct dic_job job = {0};
     struct dic_chunk chunk = {0};
     DIC_TRY(peek_job(worker, job_id, &job, &job_memory, err));
@@ -176,7 +176,7 @@ static void take_chunk(struct dic_worker *worker, const struct dic_delivery *del
     struct dic_chunk_work *work = NULL;
     enum dic_code code = load_chunk(worker, delivery, &work, &err);
     code = give_up_unread(worker, delivery, code, &err);
-    if (dic_worker_is_gone(code)) {
+    if (dic_is_work_gone(code)) {
         dic_leases_remove(worker->leases, delivery);
         return;
     }
@@ -218,7 +218,7 @@ static void take_seal(struct dic_worker *worker, const struct dic_delivery *deli
     struct dic_err err = {0};
     const struct dic_job_store *jobs = &worker->options.jobs;
     enum dic_code code = jobs->ops->seal(jobs->impl, delivery->message.job_id, &err);
-    if (code == DIC_OK || dic_worker_is_gone(code)) {
+    if (code == DIC_OK || dic_is_work_gone(code)) {
         dic_leases_remove(worker->leases, delivery);
     } else if (delivery->receive_count >= DIC_MAX_RECEIVES) {
         dic_delivery_log_failure("seal_given_up", delivery, &err);

@@ -50,7 +50,7 @@ static void watch_jobs(struct dic_worker *worker, const struct job_list *list)
 {
     const struct dic_job_store *jobs = &worker->options.jobs;
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf memory;
-    dic_buf_init(&memory, DIC_WORKER_JOB_RECORD_BYTES);
+    dic_buf_init(&memory, DIC_JOB_RECORD_BYTES);
     for (size_t i = 0; i < list->count; i++) {
         struct dic_job job = {0};
         struct dic_err err = {0};

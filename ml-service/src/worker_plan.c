@@ -59,7 +59,7 @@ static void plan(struct dic_worker *worker, const struct dic_delivery *delivery)
     struct dic_err err = {0};
     bool done = false;
     enum dic_code code = dic_planner_run(&planner, delivery->message.job_id, &done, &err);
-    if (code != DIC_OK && !dic_worker_is_gone(code)) {
+    if (code != DIC_OK && !dic_is_work_gone(code)) {
         plan_failed(worker, delivery, atomic_load(&segments), &err);
     } else if (code == DIC_OK && !done) {
         hand_back(worker, delivery);

@@ -102,7 +102,7 @@ static void book(struct dic_worker *worker, struct dic_chunk_work *work)
         if (!worker->options.jobs.ops->is_local) { /* a local store has removed it in one go */
             dic_leases_remove(worker->leases, &work->delivery);
         }
-    } else if (dic_worker_is_gone(code)) {
+    } else if (dic_is_work_gone(code)) {
         dic_leases_remove(worker->leases, &work->delivery);
     } else {
         dic_delivery_log_failure("chunk_not_booked", &work->delivery, &err);

@@ -184,11 +184,6 @@ static void canceller_life(struct sim_world *world, void *context)
 
 /* ---- workers: what worker.c does with a message, without its threads ---- */
 
-static bool is_gone(enum dic_code code)
-{
-    return code == DIC_E_NOT_FOUND || code == DIC_E_CONFLICT;
-}
-
 static void write_rows(struct run *run, const struct wish *wish, const struct dic_chunk *chunk,
                        struct dic_booking *booking, struct dic_buf *rows)
 {
@@ -316,7 +311,7 @@ static void worker_life(struct sim_world *world, void *context)
         if (sim_is_over(world)) {
             return;
         }
-        if (code == DIC_OK || is_gone(code)) {
+        if (code == DIC_OK || dic_is_work_gone(code)) {
             (void)queue.ops->remove(queue.impl, delivery.receipt, &err); /* or it comes again */
         } else if (sim_random(world, 2) == 0) {
             (void)queue.ops->hand_back(queue.impl, &delivery, &err); /* as in a drain */

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { RESUME_BYTES = 16384, MOST_SEGMENTS = 100000 };
+enum { MOST_SEGMENTS = 100000 };
 
 /* Leaves room for so many images. */
 static void fill_up(struct dic_segment_builder *builder, uint32_t room)
@@ -45,7 +45,7 @@ enum dic_code dic_source_run(dic_source_fill fill, const struct dic_plan_source 
 {
     DIC_CLEANUP(dic_buf_clean_up) struct dic_buf resume;
     bool ended = false;
-    dic_buf_init(&resume, RESUME_BYTES);
+    dic_buf_init(&resume, DIC_RESUME_BYTES);
     for (uint32_t segment = 0; !ended; segment++) {
         if (segment == MOST_SEGMENTS) {
             return dic_fail(err, DIC_E_INTERNAL, "the source does not end");
