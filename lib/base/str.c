@@ -75,6 +75,15 @@ bool dic_str_split(struct dic_str *rest, char separator, struct dic_str *part_ou
     return true;
 }
 
+uint64_t dic_str_hash(struct dic_str view)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < view.len; i++) {
+        hash = (hash ^ (unsigned char)view.ptr[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 /* Length of the well-formed sequence at p, or 0. The table of RFC 3629 section 4. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {

@@ -32,6 +32,9 @@ struct dic_str dic_str_trim(struct dic_str view); /* without spaces and tabs aro
 /* Takes up to and without the separator from rest; false when rest was already used up. */
 bool dic_str_split(struct dic_str *rest, char separator, struct dic_str *part_out);
 
+/* FNV-1a, 64 bits (Fowler, Noll, Vo; RFC 9923). Not for keys that an attacker may choose. */
+uint64_t dic_str_hash(struct dic_str view);
+
 /* Well-formed UTF-8 as RFC 3629: no surrogates, no overlong forms, at most U+10FFFF. */
 bool dic_utf8_valid(struct dic_str view);
 

@@ -67,19 +67,9 @@ struct receiving {
     size_t count;
 };
 
-/* FNV-1a, 64 bits (Fowler, Noll, Vo; RFC 9923). A collision costs one line of the log. */
-static uint64_t hash_of(struct dic_str id)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < id.len; i++) {
-        hash = (hash ^ (unsigned char)id.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
 static bool is_known(struct queue *queue, struct dic_str id)
 {
-    const uint64_t hash = hash_of(id);
+    const uint64_t hash = dic_str_hash(id); /* a collision costs one line of the log */
     DIC_GUARD(&queue->lock);
     for (size_t i = 0; i < queue->not_ours_count && i < REMEMBERED; i++) {
         if (queue->not_ours[i] == hash) {

@@ -26,21 +26,11 @@ struct dic_str dic_label_slot_label(const struct dic_label_tally *tally,
     return dic_str_len(tally->names.ptr == NULL ? "" : tally->names.ptr + slot->offset, slot->len);
 }
 
-/* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
-static uint64_t hash_of(struct dic_str text)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.ptr[i]) * 1099511628211u;
-    }
-    return hash;
-}
-
 /* The label's slot, or the free one where it belongs. */
 static struct dic_label_slot *find(const struct dic_label_tally *tally, struct dic_str label)
 {
     size_t mask = tally->slot_count - 1;
-    size_t at = (size_t)hash_of(label) & mask;
+    size_t at = (size_t)dic_str_hash(label) & mask;
     while (tally->slots[at].images != 0 &&
            !dic_str_eq(dic_label_slot_label(tally, &tally->slots[at]), label)) {
         at = (at + 1) & mask;

@@ -118,6 +118,15 @@ static void comparing_is_by_unsigned_bytes_and_prefixes_come_first(void **state)
     }
 }
 
+/* Of the authors' own list of test vectors (RFC 9923). */
+static void the_hash_is_fnv_1a(void **state)
+{
+    (void)state;
+    assert_true(dic_str_hash(dic_str("")) == UINT64_C(0xcbf29ce484222325));
+    assert_true(dic_str_hash(dic_str("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(dic_str_hash(dic_str("foobar")) == UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +136,7 @@ int main(void)
         cmocka_unit_test(splitting_gives_every_part_once),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_at_both_ends),
         cmocka_unit_test(comparing_is_by_unsigned_bytes_and_prefixes_come_first),
+        cmocka_unit_test(the_hash_is_fnv_1a),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
